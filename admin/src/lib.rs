@@ -1,0 +1,1 @@
+//! mqadmin: one file a command, over the client library.

@@ -1,0 +1,1 @@
+//! mqbench: load generator and reports.

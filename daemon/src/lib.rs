@@ -1,0 +1,1 @@
+//! What every server process needs: configuration, logging, metrics endpoint, signals, owned tasks.

@@ -1,0 +1,1 @@
+//! Unmodified RocketMQ clients and brokers against ours.

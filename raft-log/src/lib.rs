@@ -1,0 +1,1 @@
+//! A replicated log of bytes; the only crate that names openraft and bincode.
