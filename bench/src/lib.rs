@@ -1,1 +1,0 @@
-//! mqbench: load generator and reports.

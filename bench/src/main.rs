@@ -1,0 +1,74 @@
+//! `mqbench`: a load generator that costs little itself, and a raw echo server to hold results against.
+//!
+//! On a machine that the generator shares with the server, the honest figure is messages per
+//! CPU-second of the server, read from the kernel's own account of its process; rates and
+//! latencies are printed beside it. Figures of two servers are compared in one run.
+#![allow(clippy::print_stdout)]
+
+mod compare;
+mod cpu;
+mod echo;
+mod frames;
+mod load;
+mod report;
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "mqbench", about = "Load for a broker that speaks RocketMQ's protocol, and figures about it")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send messages to one broker address and report rate, latency and the broker's CPU.
+    Send {
+        /// Where the broker listens.
+        #[arg(long)]
+        broker: SocketAddr,
+        /// Process whose CPU time is accounted; repeat for a group of replicas.
+        #[arg(long)]
+        pid: Vec<u32>,
+        #[command(flatten)]
+        load: load::Load,
+    },
+    /// Answer every frame like a broker that does nothing else.
+    Echo {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Run the raw echo server and a broker in turn, several rounds, and print the ratio.
+    Compare {
+        /// Where the broker listens.
+        #[arg(long)]
+        broker: SocketAddr,
+        /// The broker's process.
+        #[arg(long)]
+        pid: u32,
+        /// Rounds of echo and broker.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[command(flatten)]
+        load: load::Load,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match Arguments::parse().command {
+            Command::Send { broker, pid, load } => {
+                let result = load::run(broker, &pid, &load).await?;
+                report::print_one("send", &load, &result);
+                Ok(())
+            }
+            Command::Echo { listen } => echo::serve(listen).await,
+            Command::Compare { broker, pid, rounds, load } => compare::run(broker, pid, rounds, &load).await,
+        }
+    })
+}
