@@ -11,6 +11,8 @@ pub(crate) struct Faults {
     write_in: Option<(u64, io::ErrorKind)>,
     /// Counts down to the power cut.
     power_in: Option<u64>,
+    /// A change met the power cut.
+    is_off: bool,
     /// Counts down to the failing read.
     read_in: Option<u64>,
 }
@@ -36,7 +38,10 @@ impl Faults {
     pub(crate) fn change(&mut self) -> io::Result<()> {
         match &mut self.power_in {
             None => Ok(()),
-            Some(0) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is off")),
+            Some(0) => {
+                self.is_off = true;
+                Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is off"))
+            }
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -46,7 +51,7 @@ impl Faults {
 
     /// Called before each read: a machine without power does not read either.
     pub(crate) fn read(&mut self) -> io::Result<()> {
-        if self.power_in == Some(0) {
+        if self.is_off {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power is off"));
         }
         if count_down(&mut self.read_in) { Err(input_output_error()) } else { Ok(()) }

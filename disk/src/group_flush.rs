@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::DiskError;
 
 /// Syncs `from..to` of a log.
-type Sync = Box<dyn FnMut(u64, u64) -> Result<(), DiskError> + Send>;
+type SyncRange = Box<dyn FnMut(u64, u64) -> Result<(), DiskError> + Send>;
 /// Hears the position up to which the log is durable, or the error that ended it.
 type Synced = Box<dyn FnMut(Result<u64, DiskError>) + Send>;
 
@@ -54,10 +54,18 @@ impl GroupFlush {
         sync: impl FnMut(u64, u64) -> Result<(), DiskError> + Send + 'static,
         synced: impl FnMut(Result<u64, DiskError>) + Send + 'static,
     ) -> Result<Self, DiskError> {
-        let state =
-            State { marked: from, requested: from, synced: from, is_syncing: false, is_failed: false, is_stopping: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), idle: Condvar::new() });
-        let (on_thread, sync, synced): (_, Sync, Synced) = (shared.clone(), Box::new(sync), Box::new(synced));
+        let state = State {
+            marked: from,
+            requested: from,
+            synced: from,
+            is_syncing: false,
+            is_failed: false,
+            is_stopping: false,
+        };
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), idle: Condvar::new() });
+        let (on_thread, sync, synced): (_, SyncRange, Synced) =
+            (shared.clone(), Box::new(sync), Box::new(synced));
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || run(&on_thread, interval, sync, synced))
@@ -138,7 +146,7 @@ impl Drop for GroupFlush {
     }
 }
 
-fn run(shared: &Shared, interval: Option<Duration>, mut sync: Sync, mut synced: Synced) {
+fn run(shared: &Shared, interval: Option<Duration>, mut sync: SyncRange, mut synced: Synced) {
     while let Some((from, to)) = next_range(shared, interval) {
         let result = sync(from, to);
         let is_failed = result.is_err();

@@ -167,7 +167,9 @@ impl Inner {
     fn check_room(&self, inode: usize, end: u64) -> io::Result<()> {
         let growth = end.saturating_sub(self.inodes[inode].seen.len() as u64);
         match self.capacity {
-            Some(capacity) if growth > 0 && self.used() + growth > capacity => Err(io::ErrorKind::StorageFull.into()),
+            Some(capacity) if growth > 0 && self.used() + growth > capacity => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             _ => Ok(()),
         }
     }
@@ -237,7 +239,10 @@ impl Disk for MemDisk {
                 inner.change()?;
                 inner.inodes.push(Inode::empty());
                 let inode = inner.inodes.len() - 1;
-                inner.rename_or_so(NameChange { removed: None, added: Some((path.to_path_buf(), Node::File(inode))) });
+                inner.rename_or_so(NameChange {
+                    removed: None,
+                    added: Some((path.to_path_buf(), Node::File(inode))),
+                });
                 inode
             }
         };
@@ -260,7 +265,8 @@ impl Disk for MemDisk {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.0.lock();
         inner.change()?;
-        let doomed: Vec<PathBuf> = inner.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+        let doomed: Vec<PathBuf> =
+            inner.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
         if doomed.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -277,7 +283,10 @@ impl Disk for MemDisk {
         if matches!(node, Node::Directory) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        inner.rename_or_so(NameChange { removed: Some(from.to_path_buf()), added: Some((to.to_path_buf(), node)) });
+        inner.rename_or_so(NameChange {
+            removed: Some(from.to_path_buf()),
+            added: Some((to.to_path_buf(), node)),
+        });
         Ok(())
     }
 
@@ -285,7 +294,8 @@ impl Disk for MemDisk {
         let mut inner = self.0.lock();
         inner.change()?;
         let inner = &mut *inner;
-        let (synced, unsynced) = inner.unsynced_names.drain(..).partition(|change: &NameChange| change.touches(path));
+        let (synced, unsynced) =
+            inner.unsynced_names.drain(..).partition(|change: &NameChange| change.touches(path));
         inner.unsynced_names = unsynced;
         for change in &synced as &Vec<NameChange> {
             change.apply(&mut inner.durable_names);
@@ -343,7 +353,10 @@ impl MemFile {
     fn alive<T>(&self, deed: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let mut inner = self.disk.lock();
         if inner.life != self.life {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the disk crashed since this file was opened"));
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the disk crashed since this file was opened",
+            ));
         }
         deed(&mut inner)
     }

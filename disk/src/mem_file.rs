@@ -62,7 +62,9 @@ impl Inode {
             for change in &unsynced {
                 match (chance.below(3), change) {
                     (0, _) => {}
-                    (1, Change::Write { position, bytes }) => tear(&mut self.durable, *position, bytes, chance),
+                    (1, Change::Write { position, bytes }) => {
+                        tear(&mut self.durable, *position, bytes, chance)
+                    }
                     _ => apply(&mut self.durable, change),
                 }
             }

@@ -47,7 +47,9 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             match entry.metadata() {
-                Ok(metadata) => entries.push(describe(entry.file_name().to_string_lossy().into_owned(), &metadata)?),
+                Ok(metadata) => {
+                    entries.push(describe(entry.file_name().to_string_lossy().into_owned(), &metadata)?)
+                }
                 // Removed between the two calls.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -96,7 +98,10 @@ impl Disk for RealDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let figures = rustix::fs::statvfs(path)?;
-        Ok(Space { total: figures.f_blocks * figures.f_frsize, available: figures.f_bavail * figures.f_frsize })
+        Ok(Space {
+            total: figures.f_blocks * figures.f_frsize,
+            available: figures.f_bavail * figures.f_frsize,
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {
@@ -244,7 +249,7 @@ impl DiskFile for RealFile {
 
 /// Zeroes a range on a file system that cannot do it by itself.
 fn write_zeros(file: &File, mut position: u64, mut len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     while len > 0 {
         let count = len.min(ZEROS.len() as u64);
         file.write_all_at(&ZEROS[..count as usize], position)?;

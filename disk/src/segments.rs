@@ -68,7 +68,11 @@ impl Segments {
 
     /// Opens a directory of segments that can be rebuilt from a log: consume queues.
     /// A new segment is sparse and costs no sync: after a crash it may be short (then it is extended) or gone.
-    pub fn open_rebuildable(disk: Arc<dyn Disk>, directory: PathBuf, segment_bytes: u64) -> Result<Self, DiskError> {
+    pub fn open_rebuildable(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        segment_bytes: u64,
+    ) -> Result<Self, DiskError> {
         Self::open_as(disk, directory, segment_bytes, false)
     }
 
@@ -132,7 +136,11 @@ impl Segments {
             let start = first + index as u64 * self.segment_bytes;
             match self.disk.metadata(path) {
                 Ok(entry) => {
-                    infos.push(SegmentInfo { start, end: start + self.segment_bytes, modified: entry.modified });
+                    infos.push(SegmentInfo {
+                        start,
+                        end: start + self.segment_bytes,
+                        modified: entry.modified,
+                    });
                 }
                 // Dropped by another thread since.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -218,7 +226,8 @@ impl Segments {
             && let Some(segment) = self.segment_at(position)
         {
             let file = segment.file(&*self.disk)?;
-            file.zero(at, self.segment_bytes - at).map_err(|error| DiskError::io("zero", &segment.path, error))?;
+            file.zero(at, self.segment_bytes - at)
+                .map_err(|error| DiskError::io("zero", &segment.path, error))?;
             file.sync_data().map_err(|error| DiskError::io("sync", &segment.path, error))?;
         }
         Ok(())
@@ -258,7 +267,11 @@ impl Segments {
     /// Makes the segment after the one that holds `position`, so that the writer does not wait for it; callable from any thread.
     pub fn prepare_next(&self, position: u64) -> Result<(), DiskError> {
         let next = self.segment_start(position) + self.segment_bytes;
-        if self.end() == next && !self.kept.read().files.is_empty() { self.make_segment(next) } else { Ok(()) }
+        if self.end() == next && !self.kept.read().files.is_empty() {
+            self.make_segment(next)
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes the segment that begins at `start`, unless it exists.
@@ -313,15 +326,17 @@ impl Segment {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file =
-            disk.open(&self.path, OpenHow::Write).map_err(|error| DiskError::io("open", &self.path, error))?;
+        let file = disk
+            .open(&self.path, OpenHow::Write)
+            .map_err(|error| DiskError::io("open", &self.path, error))?;
         Ok(self.file.get_or_init(|| file))
     }
 
     /// Makes the file if need be and gives it its full size.
     fn fill(&self, disk: &dyn Disk, segment_bytes: u64, durable: bool) -> Result<(), DiskError> {
-        let file =
-            disk.open(&self.path, OpenHow::Create).map_err(|error| DiskError::io("create", &self.path, error))?;
+        let file = disk
+            .open(&self.path, OpenHow::Create)
+            .map_err(|error| DiskError::io("create", &self.path, error))?;
         if durable {
             file.allocate(segment_bytes).map_err(|error| DiskError::io("allocate", &self.path, error))?;
             file.sync_data().map_err(|error| DiskError::io("sync", &self.path, error))?;

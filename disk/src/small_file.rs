@@ -21,8 +21,9 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<(), 
     if disk.exists(&temporary) {
         disk.remove(&temporary).map_err(|error| DiskError::io("remove", &temporary, error))?;
     }
-    let file =
-        disk.open(&temporary, OpenHow::CreateNew).map_err(|error| DiskError::io("create", &temporary, error))?;
+    let file = disk
+        .open(&temporary, OpenHow::CreateNew)
+        .map_err(|error| DiskError::io("create", &temporary, error))?;
     file.write_at(0, content).map_err(|error| DiskError::io("write", &temporary, error))?;
     file.sync_data().map_err(|error| DiskError::io("sync", &temporary, error))?;
     if disk.exists(path) {
@@ -110,7 +111,10 @@ mod tests {
                 let done = replace_file(&disk, path, b"new content").is_ok();
                 disk.crash_with(seed);
                 let found = text(&disk, path).unwrap();
-                assert!(found == "new content" || (!done && found == "old content"), "seed {seed} step {step}: {found}");
+                assert!(
+                    found == "new content" || (!done && found == "old content"),
+                    "seed {seed} step {step}: {found}"
+                );
             }
         }
     }
