@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_claim_of_sixteen_mebibytes_takes_no_memory_before_its_bytes_come() {
         let mut inbound = Inbound::new();
-        feed(&mut inbound, &[0, 0xFF, 0xFF, 0xFF]);
+        feed(&mut inbound, &[0, 0xFF, 0xFF, 0xF0]);
         assert!(inbound.room().capacity() <= 2 * CHUNK_MAX);
     }
 
