@@ -4,6 +4,7 @@
 //! was sent; what is written is what RocketMQ 5.3.3 writes (golden bytes in `tests/golden`); what is read is what any RocketMQ client
 //! since 3.x has been seen to write.
 
+pub mod body;
 pub mod code;
 pub mod command;
 mod decimal;

@@ -69,3 +69,16 @@ pub(crate) fn put_unicode(unit: u32, out: &mut BytesMut) {
     let digit = |shift: u32| DIGITS[(unit >> shift & 0xF) as usize];
     out.put_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
 }
+
+/// Appends `text` with everything beyond ASCII as UTF-16 escapes (fastjson's `BrowserCompatible`).
+pub(crate) fn escape_ascii_into(text: &str, out: &mut BytesMut) {
+    for character in text.chars() {
+        if character.is_ascii() {
+            escape_into(&[character as u8], out);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                put_unicode(u32::from(*unit), out);
+            }
+        }
+    }
+}
