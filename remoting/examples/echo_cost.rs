@@ -43,7 +43,9 @@ impl Handler for Echo {
     fn handle(&self, connection: &Arc<Connection>, requests: &mut Vec<RemotingCommand>) {
         match &self.elsewhere {
             None => requests.drain(..).for_each(|request| reply(connection, &request)),
-            Some(worker) => worker.send((connection.clone(), std::mem::take(requests))).expect("the worker lives"),
+            Some(worker) => {
+                worker.send((connection.clone(), std::mem::take(requests))).expect("the worker lives")
+            }
         }
     }
 }
@@ -106,7 +108,10 @@ fn measure() {
         for kind in ["raw", "ours", "ours-other-thread"] {
             let (rate, cpu) = run(kind, connections, in_flight);
             let bare = *bare.get_or_insert(cpu);
-            println!("{kind:<20} {connections:>6} {in_flight:>9} {rate:>10.0} {cpu:>9.2} {:>6.2}", cpu / bare);
+            println!(
+                "{kind:<20} {connections:>6} {in_flight:>9} {rate:>10.0} {cpu:>9.2} {:>6.2}",
+                cpu / bare
+            );
         }
     }
 }
@@ -129,11 +134,18 @@ fn start(kind: &str) -> (Child, SocketAddr) {
         .spawn()
         .expect("the server starts");
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("the server tells its address");
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("the server tells its address");
     (child, line.trim().parse().expect("an address"))
 }
 
-async fn load(address: SocketAddr, connections: usize, in_flight: usize, server: u32) -> (u64, Duration, Duration) {
+async fn load(
+    address: SocketAddr,
+    connections: usize,
+    in_flight: usize,
+    server: u32,
+) -> (u64, Duration, Duration) {
     let (count, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let tasks: Vec<_> = (0..connections)
         .map(|_| tokio::spawn(ask(address, in_flight, count.clone(), over.clone())))
@@ -181,7 +193,8 @@ async fn ask(address: SocketAddr, in_flight: usize, count: Arc<AtomicU64>, over:
 
 /// CPU time of a process so far, user and system.
 fn cpu_of(process: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux tells a process's times");
+    let stat =
+        std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux tells a process's times");
     let after_name = stat.rsplit(')').next().expect("a name in parentheses");
     let ticks = |field: usize| -> u64 {
         after_name.split_whitespace().nth(field).and_then(|text| text.parse().ok()).expect("a number")

@@ -27,6 +27,7 @@ struct Entry {
     state: State,
 }
 
+#[expect(clippy::large_enum_variant, reason = "an answer is moved once and never allocated for")]
 enum State {
     /// Free; the next free place.
     Free(Option<u16>),
@@ -50,6 +51,7 @@ impl std::fmt::Debug for State {
 }
 
 /// Someone to tell, once the table's lock is released.
+#[expect(clippy::large_enum_variant, reason = "an answer is moved once and never allocated for")]
 pub(crate) enum Told {
     Waker(Waker),
     Callback(Callback, Outcome),

@@ -156,8 +156,10 @@ impl RemotingClient {
     }
 
     async fn open(&self, address: &str) -> Result<Arc<Connection>, RemotingError> {
-        let failed =
-            |source: io::Error| RemotingError::Connect { address: address.to_owned(), source: Arc::new(source) };
+        let failed = |source: io::Error| RemotingError::Connect {
+            address: address.to_owned(),
+            source: Arc::new(source),
+        };
         let waited = self.config.connect_timeout;
         let stream = tokio::time::timeout(waited, TcpStream::connect(address))
             .await

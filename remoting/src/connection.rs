@@ -128,7 +128,11 @@ impl Connection {
 
     /// How the peer wrote the header of its last request; JSON before the first.
     pub fn serialize_type(&self) -> SerializeType {
-        if self.serialize_type.load(Ordering::Relaxed) == 0 { SerializeType::Json } else { SerializeType::RocketMq }
+        if self.serialize_type.load(Ordering::Relaxed) == 0 {
+            SerializeType::Json
+        } else {
+            SerializeType::RocketMq
+        }
     }
 
     /// Queues a command, usually the reply to a request. `false`: the connection is closed and the command is

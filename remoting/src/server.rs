@@ -65,14 +65,20 @@ pub struct Server {
 impl Server {
     /// Takes the address and starts to accept. Must be called on a tokio runtime, which serves the connections.
     pub fn bind(config: ServerConfig, handler: Arc<dyn Handler>) -> Result<Self, RemotingError> {
-        let failed =
-            |source| RemotingError::Bind { address: config.listen, source: Arc::new(source) };
+        let failed = |source| RemotingError::Bind { address: config.listen, source: Arc::new(source) };
         let listener = listen(config.listen).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let connections = Arc::new(AtomicUsize::new(0));
         let drain_max = config.drain_max;
         let (stopping, stop) = watch::channel(false);
-        let door = Door { listener, config, handler, count: connections.clone(), refused: 0, served: Served::default() };
+        let door = Door {
+            listener,
+            config,
+            handler,
+            count: connections.clone(),
+            refused: 0,
+            served: Served::default(),
+        };
         let accepting = tokio::spawn(door.accept(stop));
         Ok(Self { local_addr, connections, drain_max, stopping, accepting })
     }

@@ -73,7 +73,10 @@ async fn a_refused_connection_is_told_at_once_and_tried_again_at_the_next_use() 
     let client = client();
     for _ in 0..2 {
         let outcome = client.call(&address.to_string(), request(0, "x"), PATIENCE).await;
-        assert!(matches!(&outcome, Err(error @ RemotingError::Connect { .. }) if error.is_unsent()), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Err(error @ RemotingError::Connect { .. }) if error.is_unsent()),
+            "{outcome:?}"
+        );
     }
     let listener = TcpListener::bind(address).await.unwrap();
     assert!(client.connect(&address.to_string()).await.is_ok());
@@ -88,8 +91,10 @@ async fn the_time_of_a_call_ends_it_although_the_peer_never_answers() {
     let address = server.local_addr().to_string();
     let (short, long) = (Duration::from_millis(30), Duration::from_millis(120));
     let started = Instant::now();
-    let (first, second) =
-        tokio::join!(client.call(&address, request(0, "x"), long), client.call(&address, request(0, "x"), short));
+    let (first, second) = tokio::join!(
+        client.call(&address, request(0, "x"), long),
+        client.call(&address, request(0, "x"), short)
+    );
     assert!(matches!(first, Err(RemotingError::Timeout { .. })));
     assert!(matches!(second, Err(RemotingError::Timeout { .. })));
     assert!(started.elapsed() >= long);
@@ -121,7 +126,8 @@ async fn requests_to_a_peer_that_does_not_read_are_refused_before_memory_runs_ou
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let limits = ConnectionLimits { queued_bytes_max: 8 << 20, ..ConnectionLimits::default() };
-    let client = RemotingClient::new(ClientConfig { limits, ..ClientConfig::default() }, Arc::new(NoRequests));
+    let client =
+        RemotingClient::new(ClientConfig { limits, ..ClientConfig::default() }, Arc::new(NoRequests));
     let connection = client.connect(&address).await.unwrap();
     let (_unread, _) = listener.accept().await.unwrap();
     let refused = loop {

@@ -81,7 +81,8 @@ async fn slices_leave_in_order_and_whole_between_copied_replies() {
             let mut head = bytes::BytesMut::new();
             frame::encode_head(&RemotingCommand { body: Bytes::new(), ..reply.clone() }, 70_005, &mut head);
             connection.send(reply);
-            connection.send_slices(head.freeze(), smallvec![body[0].clone(), body[1].clone(), body[2].clone()]);
+            connection
+                .send_slices(head.freeze(), smallvec![body[0].clone(), body[1].clone(), body[2].clone()]);
         }
     });
     let server = serve(&desk);
@@ -107,11 +108,11 @@ async fn malformed_and_oversized_frames_close_their_connection_and_no_other() {
     healthy.send(&request(1, "before")).await;
     assert_eq!(healthy.next().await.unwrap().opaque, 1);
     let hostile: [&[u8]; 6] = [
-        &[0x16, 0x03, 0x01, 0x02],                       // a TLS hello
-        &[0x01, 0x00, 0x00, 0x01],                       // one byte more than allowed
-        &[0xFF, 0xFF, 0xFF, 0xFF],                       // a negative length
-        &[0, 0, 0, 8, 0, 0, 0, 200, 1, 2, 3, 4],         // a header longer than its frame
-        &[0, 0, 0, 8, 7, 0, 0, 4, b'{', b'}', b' ', 0],  // an unknown serialize type
+        &[0x16, 0x03, 0x01, 0x02],                      // a TLS hello
+        &[0x01, 0x00, 0x00, 0x01],                      // one byte more than allowed
+        &[0xFF, 0xFF, 0xFF, 0xFF],                      // a negative length
+        &[0, 0, 0, 8, 0, 0, 0, 200, 1, 2, 3, 4],        // a header longer than its frame
+        &[0, 0, 0, 8, 7, 0, 0, 4, b'{', b'}', b' ', 0], // an unknown serialize type
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     ];
     for bytes in hostile {
@@ -367,7 +368,8 @@ async fn stop_answers_what_was_read_and_then_closes() {
 async fn stop_does_not_wait_forever_for_an_answer() {
     let desk = Desk::new(|_, requests| requests.clear());
     let server =
-        Server::bind(ServerConfig { drain_max: Duration::from_millis(50), ..config() }, desk.clone()).unwrap();
+        Server::bind(ServerConfig { drain_max: Duration::from_millis(50), ..config() }, desk.clone())
+            .unwrap();
     let mut bare = Bare::to(&server).await;
     bare.send(&request(7, "lost")).await;
     until("the request is read", || desk.seen.lock().len() == 1).await;
