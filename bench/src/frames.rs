@@ -5,8 +5,8 @@
 
 use bytes::{Buf, BytesMut};
 use protocol::header::SendMessageRequestHeader;
-use protocol::request_code::RequestCode;
-use protocol::{RemotingCommand, frame};
+
+use protocol::{RemotingCommand, RequestCode, frame};
 
 /// Opaques start here, so that every one has ten digits.
 const OPAQUE_FIRST: i32 = 1_000_000_000;
@@ -38,7 +38,7 @@ impl Template {
             broker_name: None,
         };
         let mut command = RemotingCommand::request_with(RequestCode::SendMessageV2, &header)
-            .with_body(vec![b'x'; body_bytes].into());
+            .with_body(vec![b'x'; body_bytes]);
         command.opaque = OPAQUE_FIRST;
         let mut out = BytesMut::new();
         frame::encode(&command, &mut out);
