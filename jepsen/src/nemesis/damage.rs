@@ -1,0 +1,133 @@
+//! Disks that come back other than they went: flipped bits, cut files, old copies, nothing at all.
+//! Always on one follower: a minority may lie, and nothing may come of it.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::act::{Struck, Undo};
+use super::injector::Injector;
+use crate::cluster::{Cluster, ServerState, files, tool};
+use crate::error::{Error, Result};
+use crate::net::Member;
+use crate::schedule::{Damage, Dice};
+
+/// A replica that refuses its disk does so within this.
+const REFUSES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Kills the member, damages its files and starts it again at once.
+pub(super) fn damage(injector: &Injector, damage: Damage, member: Member, dice: &mut Dice) -> Result<Struck> {
+    let cluster = &injector.cluster;
+    let what = match damage {
+        Damage::Wipe => {
+            cluster.server_of(member).kill()?;
+            wipe(cluster, member)?;
+            "its disk is empty".to_owned()
+        }
+        Damage::BitFlip => {
+            cluster.server_of(member).kill()?;
+            match flip(cluster, member, dice)? {
+                Some(what) => what,
+                None => return Ok(Struck::indeterminate(vec![member], "its log is empty", Undo::starting(&[member]))),
+            }
+        }
+        Damage::Truncate => {
+            cluster.server_of(member).kill()?;
+            match truncate(cluster, member, dice)? {
+                Some(what) => what,
+                None => return Ok(Struck::indeterminate(vec![member], "its log is empty", Undo::starting(&[member]))),
+            }
+        }
+        Damage::Stale => stale(injector, member)?,
+    };
+    cluster.start_member(member)?;
+    let undo = Undo { start: vec![member], rebuild: vec![member], ..Undo::default() };
+    Ok(Struck::installed(vec![member], format!("n{member}: {what}"), undo))
+}
+
+/// A replica may refuse a disk that lies. What an operator does then is give it an empty one.
+pub(super) fn rebuild_if_it_refuses(cluster: &Cluster, member: Member) -> Result<()> {
+    let deadline = Instant::now() + REFUSES_WITHIN;
+    while Instant::now() < deadline {
+        if cluster.server_of(member).survey(0, true) || cluster.server_of(member).state() == ServerState::Down {
+            wipe(cluster, member)?;
+            return cluster.start_member(member);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn wipe(cluster: &Cluster, member: Member) -> Result<()> {
+    if let Some(image) = cluster.image_of(member).as_mut() {
+        return image.wipe();
+    }
+    remove(&cluster.root(member))
+}
+
+/// Flips one bit somewhere in the first three quarters of the log: below what is durable.
+fn flip(cluster: &Cluster, member: Member, dice: &mut Dice) -> Result<Option<String>> {
+    let Some((first, end)) = extent(cluster, member)? else { return Ok(None) };
+    let position = first + dice.below((end - first) * 3 / 4);
+    let bit = dice.below(8);
+    let file = open_holding(cluster, member, position)?;
+    let mut byte = [0];
+    file.0.read_exact_at(&mut byte, file.1).map_err(|source| failed(&cluster.commit_log(member), source))?;
+    byte[0] ^= 1 << bit;
+    file.0.write_all_at(&byte, file.1).map_err(|source| failed(&cluster.commit_log(member), source))?;
+    Ok(Some(format!("bit {bit} of byte {position} of {first}..{end} is flipped")))
+}
+
+/// Cuts the newest file of the log somewhere inside what it holds.
+fn truncate(cluster: &Cluster, member: Member, dice: &mut Dice) -> Result<Option<String>> {
+    let Some((first, end)) = extent(cluster, member)? else { return Ok(None) };
+    let position = end - 1 - dice.below((end - first) / 4 + 1);
+    let file = open_holding(cluster, member, position)?;
+    file.0.set_len(file.1).map_err(|source| failed(&cluster.commit_log(member), source))?;
+    Ok(Some(format!("its log of {first}..{end} ends at {position}")))
+}
+
+/// Lets the member run on, then puts back its directory as it was before.
+fn stale(injector: &Injector, member: Member) -> Result<String> {
+    let cluster = &injector.cluster;
+    let (root, copy) = (cluster.root(member), cluster.scratch(member));
+    cluster.server_of(member).kill()?;
+    remove(&copy)?;
+    tool::run(&["cp", "-a", "--sparse=always", &root.display().to_string(), &copy.display().to_string()])?;
+    cluster.start_member(member)?;
+    injector.wait(Duration::from_secs(4));
+    cluster.server_of(member).kill()?;
+    remove(&root)?;
+    tool::run(&["cp", "-a", "--sparse=always", &copy.display().to_string(), &root.display().to_string()])?;
+    Ok("its disk is as it was four seconds ago".to_owned())
+}
+
+fn extent(cluster: &Cluster, member: Member) -> Result<Option<(u64, u64)>> {
+    let directory = cluster.commit_log(member);
+    if !directory.exists() {
+        return Ok(None);
+    }
+    let digest = files::read_log("damaged", &directory)?.digest;
+    Ok((digest.end > digest.first).then_some((digest.first, digest.end)))
+}
+
+/// The file that holds a position, and where in it.
+fn open_holding(cluster: &Cluster, member: Member, position: u64) -> Result<(std::fs::File, u64)> {
+    let segment_bytes = cluster.settings.segment_bytes;
+    let start = position - position % segment_bytes;
+    let path = cluster.commit_log(member).join(format!("{start:020}"));
+    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(|source| failed(&path, source))?;
+    Ok((file, position - start))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.exists() {
+        std::fs::remove_dir_all(path).map_err(|source| failed(path, source))?;
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, source: std::io::Error) -> Error {
+    Error::File { doing: "damaging", path: path.to_owned(), source }
+}

@@ -1,0 +1,81 @@
+//! Faults of the group itself: handing over, replacing a replica, deleting under a lagging one.
+
+use std::time::Duration;
+
+use super::act::{Struck, Undo};
+use super::injector::Injector;
+use super::targets::{Scene, pick};
+use crate::error::Result;
+use crate::schedule::{Dice, Whom};
+
+/// A transfer that takes longer has failed.
+const HANDS_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Asks the master to hand over to a follower of chance, and sees whether it did.
+pub(super) fn transfer(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Result<Struck> {
+    let (Some(leader), Ok(followers)) = (scene.leader, pick(Whom::Follower, scene, dice)) else {
+        return Ok(Struck::skipped("nobody leads or nobody follows"));
+    };
+    let to = followers[0];
+    if !injector.block_on(injector.probe.transfer(leader, to)) {
+        return Ok(Struck::skipped(format!("n{leader} does not take the command to hand over")));
+    }
+    let deadline = std::time::Instant::now() + HANDS_OVER_WITHIN;
+    while std::time::Instant::now() < deadline && !injector.stopping() {
+        if injector.scene().leader.is_some_and(|now| now != leader) {
+            return Ok(Struck::installed(vec![leader, to], format!("n{leader} handed over"), Undo::default()));
+        }
+        injector.wait(Duration::from_millis(50));
+    }
+    Ok(Struck::indeterminate(vec![leader, to], format!("n{leader} still leads"), Undo::default()))
+}
+
+/// Takes a follower out of the group, wipes its disk and lets it join again as a new replica.
+pub(super) fn replace(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Result<Struck> {
+    let (Some(leader), Ok(followers)) = (scene.leader, pick(Whom::Follower, scene, dice)) else {
+        return Ok(Struck::skipped("nobody leads or nobody follows"));
+    };
+    let member = followers[0];
+    if !injector.block_on(injector.probe.remove_replica(leader, member)) {
+        return Ok(Struck::skipped(format!("n{leader} does not take the command to remove a replica")));
+    }
+    let struck = super::damage::damage(injector, crate::schedule::Damage::Wipe, member, dice)?;
+    let leader = injector.scene().leader.unwrap_or(leader);
+    if !injector.block_on(injector.probe.add_replica(leader, member)) {
+        return Ok(Struck::indeterminate(vec![member], "removed, and not taken back", struck.undo));
+    }
+    Ok(Struck::installed(vec![member], format!("n{member} left and joined again with an empty disk"), struck.undo))
+}
+
+/// Stops a follower and lets the others delete what they may.
+pub(super) fn retention_lag(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Result<Struck> {
+    if !injector.cluster.settings.retention {
+        return Ok(Struck::skipped("the run keeps everything"));
+    }
+    let Ok(followers) = pick(Whom::Follower, scene, dice) else {
+        return Ok(Struck::skipped("nobody follows"));
+    };
+    let lagging = followers[0];
+    let first = |member| first_kept(injector, member);
+    let others: Vec<_> = scene.brokers.iter().copied().filter(|member| *member != lagging).collect();
+    let before: Vec<_> = others.iter().map(|member| first(*member)).collect();
+    injector.cluster.server_of(lagging).kill()?;
+    injector.wait(Duration::from_secs(3));
+    for member in &others {
+        injector.block_on(injector.probe.delete_expired(*member));
+    }
+    injector.wait(Duration::from_secs(2));
+    let after: Vec<_> = others.iter().map(|member| first(*member)).collect();
+    let what = format!("n{lagging} is down while the others' logs begin at {after:?} instead of {before:?}");
+    if after == before {
+        return Ok(Struck::indeterminate(vec![lagging], what, Undo::starting(&[lagging])));
+    }
+    Ok(Struck::installed(vec![lagging], what, Undo::starting(&[lagging])))
+}
+
+/// The first position that a replica's files hold.
+fn first_kept(injector: &Injector, member: u32) -> u64 {
+    let names = std::fs::read_dir(injector.cluster.commit_log(member)).into_iter().flatten();
+    let starts = names.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    starts.min().unwrap_or(0)
+}

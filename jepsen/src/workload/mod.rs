@@ -1,0 +1,2 @@
+//! What clients do: one file a workload.
+pub mod body;
