@@ -152,13 +152,14 @@ impl Config {
 
     /// Where to listen. Port 0 lets the system choose.
     pub fn listen_address(&self) -> SocketAddr {
-        let address = self.netty.bind_address.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let address = self.netty.bind_address.parse().unwrap_or_else(|_| IpAddr::from([0, 0, 0, 0]));
         SocketAddr::new(address, self.netty.listen_port)
     }
 
     /// Where figures are shown, if they are.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        let address = self.namesrv.metrics_prom_exporter_host.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let address =
+            self.namesrv.metrics_prom_exporter_host.parse().unwrap_or_else(|_| IpAddr::from([0, 0, 0, 0]));
         let shown = self.namesrv.metrics_exporter_type == MetricsExporter::Prom;
         shown.then(|| SocketAddr::new(address, self.namesrv.metrics_prom_exporter_port))
     }
