@@ -99,6 +99,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether it is only that a disk has no room: what was kept is still good, and the deed may be tried again.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Disk(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
 impl From<DiskError> for StoreError {
     fn from(error: DiskError) -> Self {
         Self::Disk(std::sync::Arc::new(error))

@@ -1,180 +1,515 @@
-//! The facade of the room.
+//! The facade of the room: one store of messages on one machine.
+//!
+//! The broker opens it, puts and reads, and closes it. Opening recovers; dropping without closing is what a crash looks like.
+
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
-use disk::{Disk, Segments};
+use disk::{Disk, DiskError, DiskLock, GroupFlush, OpenHow, Segments};
+use parking_lot::Mutex;
 
-use crate::config::{ReadLimits, StoreConfig};
+use crate::appender::Appender;
+use crate::checkpoint::CheckpointFile;
+use crate::config::{FlushDiskType, ReadLimits, StoreConfig};
+use crate::confirm::Replication;
 use crate::consume_queue::ConsumeQueue;
+use crate::core::{Core, LogEnd};
+use crate::counters::Figures;
 use crate::error::StoreError;
 use crate::hooks::Hooks;
+use crate::intake::{Intake, Work};
+use crate::key_index::KeyIndex;
+use crate::looking::{Boundary, KeyQuery, KeyResult};
 use crate::put::Put;
+use crate::queue_offsets::QueueOffsets;
+use crate::queue_table::QueueTable;
 use crate::read::{ReadRequest, ReadResult};
+use crate::recovery;
 use crate::retention::RetentionConfig;
-
-/// Which message is meant when several have, or none has, the time asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Boundary {
-    /// The first message stored at or after the time; the end of the queue when there is none.
-    #[default]
-    Lower,
-    /// The last message stored at or before the time; the beginning of the queue when there is none.
-    Upper,
-}
-
-/// Whether puts wait for a slave (SYNC_MASTER).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replication {
-    /// They do not.
-    Off,
-    /// They do, until `replicated` passes them or `slaveTimeout` is over.
-    Awaited,
-    /// They would, but no slave is near enough: they are answered SLAVE_NOT_AVAILABLE.
-    Unavailable,
-}
-
-/// A query by key.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyQuery<'a> {
-    /// The topic.
-    pub topic: &'a str,
-    /// A word of `KEYS`, or the unique key.
-    pub key: &'a str,
-    /// How many messages at most.
-    pub count_max: usize,
-    /// Stored at or after, in ms.
-    pub begin: i64,
-    /// Stored at or before, in ms.
-    pub end: i64,
-}
-
-/// What a query found.
-#[derive(Debug, Clone, Default)]
-pub struct KeyResult {
-    /// The records, newest first.
-    pub messages: Vec<Bytes>,
-    /// The store time of the newest indexed message.
-    pub index_timestamp: i64,
-    /// The physical offset of the newest indexed message.
-    pub index_offset: u64,
-}
-
-/// Numbers for `GET_BROKER_RUNTIME_INFO` and the metrics.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Figures {
-    /// Messages stored since the start.
-    pub put_messages: u64,
-    /// Their bytes.
-    pub put_bytes: u64,
-    /// Puts that were refused or failed.
-    pub put_failed: u64,
-    /// The longest time from `put` to its completion.
-    pub put_time_max: Duration,
-    /// Puts by time to completion: ≤0, <10, <50, <100, <200, <500 ms, <1, <2, <3, <4, <5, <10 s, longer.
-    pub put_times: [u64; 13],
-    /// Messages read since the start.
-    pub get_messages: u64,
-    /// Reads that found something.
-    pub get_found: u64,
-    /// Reads that found nothing.
-    pub get_missed: u64,
-    /// Bytes of the messages read.
-    pub get_bytes: u64,
-    /// The longest read.
-    pub get_time_max: Duration,
-    /// Bytes written and not yet visible.
-    pub dispatch_behind: u64,
-    /// Bytes written and not yet on the disk.
-    pub flush_behind: u64,
-    /// The first kept byte of the commit log.
-    pub commit_log_min: u64,
-    /// The end of the commit log.
-    pub commit_log_max: u64,
-    /// The used part of the commit log's disk, 0.0 to 1.0.
-    pub commit_log_disk_ratio: f64,
-    /// The used part of the consume queues' disk.
-    pub consume_queue_disk_ratio: f64,
-    /// Size of the commit log's disk.
-    pub disk_total: u64,
-    /// Free bytes of it.
-    pub disk_available: u64,
-    /// Puts that wait for the append thread.
-    pub puts_waiting: usize,
-    /// How long the append now under way has been under way (the page cache is busy).
-    pub append_stalled: Duration,
-}
+use crate::upkeep::{Keeper, KeeperSignal, Upkeep};
 
 /// Messages on one machine.
 #[derive(Debug)]
-pub struct MessageStore {}
+pub struct MessageStore {
+    core: Arc<Core>,
+    upkeep: Arc<Upkeep>,
+    /// Absent when somebody else writes the log.
+    writer: Option<Writer>,
+    keeper: Arc<KeeperSignal>,
+    /// What ends with the store.
+    open: Mutex<Option<Open>>,
+}
 
-#[expect(unused_variables, clippy::missing_errors_doc, clippy::unused_self, reason = "signatures first, this hour")]
+/// The way to the append thread.
+#[derive(Debug)]
+struct Writer {
+    intake: Arc<Intake>,
+    flush: Arc<GroupFlush>,
+}
+
+#[derive(Debug)]
+struct Open {
+    appender: Option<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
+    abort: PathBuf,
+    _lock: DiskLock,
+}
+
 impl MessageStore {
-    /// Opens the store and recovers it.
-    pub fn open(config: StoreConfig, disk: Arc<dyn Disk>, hooks: Hooks) -> Result<Arc<Self>, StoreError> { panic!("not wired") }
-    /// Opens the store on a log that somebody else writes: `apply` from `applied` on.
-    pub fn open_on(segments: Arc<Segments>, config: StoreConfig, disk: Arc<dyn Disk>, hooks: Hooks) -> Result<Arc<Self>, StoreError> { panic!("not wired") }
-    /// Stops cleanly: everything accepted is completed and durable.
-    pub fn close(&self) -> Result<(), StoreError> { panic!("not wired") }
-    /// The queue to put into; made when it does not exist.
-    pub fn queue(&self, topic: &str, queue_id: u32) -> Result<Arc<ConsumeQueue>, StoreError> { panic!("not wired") }
+    /// Opens the store under `config.root` and recovers it.
+    pub fn open(config: StoreConfig, disk: Arc<dyn Disk>, hooks: Hooks) -> Result<Arc<Self>, StoreError> {
+        check(&config)?;
+        let lock = lock(&config, &*disk)?;
+        let segments = Segments::open(disk.clone(), config.commit_log_directory(), config.segment_bytes)?;
+        Self::start(Arc::new(segments), config, disk, hooks, lock, true)
+    }
+
+    /// Opens the store on a log that somebody else writes: who does applies everything from `applied` on.
+    pub fn open_on(
+        segments: Arc<Segments>,
+        config: StoreConfig,
+        disk: Arc<dyn Disk>,
+        hooks: Hooks,
+    ) -> Result<Arc<Self>, StoreError> {
+        check(&config)?;
+        let lock = lock(&config, &*disk)?;
+        Self::start(segments, config, disk, hooks, lock, false)
+    }
+
+    fn start(
+        segments: Arc<Segments>,
+        config: StoreConfig,
+        disk: Arc<dyn Disk>,
+        hooks: Hooks,
+        lock: DiskLock,
+        is_writer: bool,
+    ) -> Result<Arc<Self>, StoreError> {
+        let abort = config.root.join("abort");
+        let is_crash = disk.exists(&abort);
+        let file = CheckpointFile::new(disk.clone(), &config.root);
+        let checkpoint = file.load()?;
+        let queues = QueueTable::new(disk.clone(), &config);
+        let has_queues = queues.load()? > 0;
+        let start = if is_writer {
+            recovery::start(&segments, &checkpoint, has_queues)?
+        } else {
+            recovery::start_of_foreign(&segments, &checkpoint, has_queues)
+        };
+        recovery::rewind_queues(&queues, &segments, &start, is_crash)?;
+        let index = if config.index_enabled {
+            Some(KeyIndex::open(disk.clone(), &config.root, config.index_run_max, start.end.position)?)
+        } else {
+            None
+        };
+        let core = Arc::new(Core::new(config, hooks, disk.clone(), segments, queues, index, start.end));
+        make_abort(&*disk, &abort)?;
+        let end = if is_writer { recovery::replay(&core, &start, is_crash)? } else { recovery::adopt(&core, &start)? };
+        core.restart_at(end);
+        let writer = if is_writer { Some(start_writer(&core, end)?) } else { None };
+        let flush = writer.as_ref().map(|writer| writer.flush.clone());
+        let upkeep = Arc::new(Upkeep::new(core.clone(), flush, file, start.end));
+        upkeep.checkpoint()?;
+        upkeep.trim(core.segments.start())?;
+        let store = Self {
+            core: core.clone(),
+            upkeep: upkeep.clone(),
+            writer,
+            keeper: Arc::default(),
+            open: Mutex::new(Some(Open { appender: None, keeper: None, abort, _lock: lock })),
+        };
+        store.start_threads(end)?;
+        Ok(Arc::new(store))
+    }
+
+    fn start_threads(&self, end: LogEnd) -> Result<(), StoreError> {
+        let mut open = self.open.lock();
+        let Some(open) = open.as_mut() else { return Ok(()) };
+        if let Some(Writer { intake, flush }) = &self.writer {
+            let appender = Appender::new(self.core.clone(), flush.clone(), intake.clone(), end);
+            open.appender = Some(spawn("store-append", move || appender.run())?);
+        }
+        if !self.core.config.keeper_paused {
+            let keeper = Keeper::new(self.core.clone(), self.upkeep.clone(), self.keeper.clone(), Instant::now());
+            open.keeper = Some(spawn("store-keeper", move || keeper.run())?);
+        }
+        Ok(())
+    }
+
+    /// Stops cleanly: everything accepted is answered and on the disk. Closing twice is no error.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let Some(mut open) = self.open.lock().take() else { return Ok(()) };
+        if let Some(writer) = &self.writer {
+            writer.intake.close();
+            join(open.appender.take());
+        }
+        self.keeper.stop();
+        join(open.keeper.take());
+        if self.core.is_failed() {
+            return Err(StoreError::Failed);
+        }
+        if let Some(writer) = &self.writer {
+            writer.flush.flush()?;
+        }
+        self.core.release_held();
+        self.upkeep.write_out()?;
+        self.upkeep.checkpoint()?;
+        let disk = &self.core.disk;
+        disk.remove(&open.abort).map_err(|error| DiskError::io("remove", &open.abort, error))?;
+        let root = &self.core.config.root;
+        disk.sync_dir(root).map_err(|error| DiskError::io("sync", root, error))?;
+        Ok(())
+    }
+
+    /// The queue to put into; it exists from now on.
+    pub fn queue(&self, topic: &str, queue_id: u32) -> Result<Arc<ConsumeQueue>, StoreError> {
+        self.core.queues.get_or_make(topic, queue_id)
+    }
+
     /// The queue, when it exists.
-    pub fn find_queue(&self, topic: &str, queue_id: u32) -> Option<Arc<ConsumeQueue>> { panic!("not wired") }
-    /// The queues of a topic.
-    pub fn queues_of(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> { panic!("not wired") }
+    pub fn find_queue(&self, topic: &str, queue_id: u32) -> Option<Arc<ConsumeQueue>> {
+        self.core.queues.find(topic, queue_id)
+    }
+
+    /// The queues of a topic, by number.
+    pub fn queues_of(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> {
+        self.core.queues.of_topic(topic)
+    }
+
     /// The topics that have queues.
-    pub fn topics(&self) -> Vec<Arc<str>> { panic!("not wired") }
-    /// Stores messages; a refusal comes at once and through `done` never.
-    pub fn put(&self, put: Put) -> Result<(), StoreError> { panic!("not wired") }
-    /// Stores bytes of a master verbatim at the end of the log (slave mode); `done` learns the new end.
-    pub fn append_raw(&self, position: u64, bytes: Bytes, done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>) -> Result<(), StoreError> { panic!("not wired") }
-    /// Makes records that somebody else wrote visible (Raft mode).
-    pub fn apply(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> { panic!("not wired") }
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        self.core.queues.topics()
+    }
+
+    /// Stores messages. What is refused at once is not told to `done`; what is accepted is, exactly once.
+    pub fn put(&self, put: Put) -> Result<(), StoreError> {
+        let refused = self.refusal();
+        let outcome = match refused {
+            Some(error) => Err(error),
+            None => self.push(Work::Put { put, began: Instant::now() }),
+        };
+        if outcome.is_err() {
+            self.core.counters.refused();
+        }
+        outcome
+    }
+
+    /// Why no message is taken now.
+    fn refusal(&self) -> Option<StoreError> {
+        if self.core.is_failed() {
+            return Some(StoreError::ShuttingDown);
+        }
+        match self.core.disk_full.load(Ordering::Acquire) {
+            0 => None,
+            used_percent => Some(StoreError::DiskFull { used_percent }),
+        }
+    }
+
+    /// Stores a master's bytes as they are, at the end of the log (slave mode); `done` learns the new end. The bytes may
+    /// end anywhere: messages become visible when they are whole.
+    pub fn append_raw(
+        &self,
+        position: u64,
+        bytes: Bytes,
+        done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>,
+    ) -> Result<(), StoreError> {
+        match self.refusal() {
+            Some(error) => Err(error),
+            None => self.push(Work::Raw { position, bytes, done }),
+        }
+    }
+
+    fn push(&self, work: Work) -> Result<(), StoreError> {
+        let Some(writer) = &self.writer else { return Err(StoreError::ForeignLog) };
+        writer.intake.push(work).map_err(|(error, _)| error)
+    }
+
+    /// Makes records that somebody else wrote at `position` visible (Raft mode).
+    pub fn apply(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.core.apply(position, bytes)
+    }
+
+    /// Notes that everything before `position` is applied, where no message ends there (Raft mode).
+    pub fn skip_to(&self, position: u64) {
+        self.core.skip_to(position);
+    }
+
+    /// Notes that the log is on the disk up to `position` (Raft mode): checkpoints go no further.
+    pub fn log_flushed(&self, position: u64) {
+        self.core.flushed.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// The offsets that appended messages get, for who stamps them (Raft mode).
+    pub fn queue_offsets(&self) -> QueueOffsets {
+        QueueOffsets::new(self.core.clone())
+    }
+
     /// Up to here everything is visible.
-    pub fn applied(&self) -> u64 { panic!("not wired") }
+    pub fn applied(&self) -> u64 {
+        self.core.applied()
+    }
+
     /// The first kept byte of the log.
-    pub fn commit_log_min(&self) -> u64 { panic!("not wired") }
+    pub fn commit_log_min(&self) -> u64 {
+        self.core.segments.start()
+    }
+
     /// The end of the log.
-    pub fn commit_log_max(&self) -> u64 { panic!("not wired") }
-    /// The log is durable up to here.
-    pub fn flushed(&self) -> u64 { panic!("not wired") }
-    /// Bytes of the log as they are, for slaves: at most `len_max`, inside one segment, confirmed only.
-    pub fn read_log(&self, position: u64, len_max: usize) -> Result<Bytes, StoreError> { panic!("not wired") }
-    /// Whether puts wait for a slave from now on.
-    pub fn set_replication(&self, replication: Replication) { panic!("not wired") }
-    /// A slave has everything before this position.
-    pub fn replicated(&self, position: u64) { panic!("not wired") }
+    pub fn commit_log_max(&self) -> u64 {
+        self.core.written()
+    }
+
+    /// The log is on the disk up to here.
+    pub fn flushed(&self) -> u64 {
+        self.core.flushed()
+    }
+
+    /// Bytes of the log as they are, for slaves: at most `len_max`, inside one segment, and only what the flush mode
+    /// confirms; empty at the end.
+    pub fn read_log(&self, position: u64, len_max: usize) -> Result<Bytes, StoreError> {
+        let segment_bytes = self.core.segments.segment_bytes();
+        let inside = segment_bytes - position % segment_bytes;
+        let left = self.core.confirmed().saturating_sub(position).min(inside);
+        let len = len_max.min(usize::try_from(left).unwrap_or(usize::MAX));
+        Ok(self.core.segments.read(position, len)?)
+    }
+
+    /// Whether puts wait for a slave from now on. After `Awaited` the slave's position counts from 0.
+    pub fn set_replication(&self, replication: Replication) {
+        self.core.set_replication(replication);
+    }
+
+    /// A slave has everything before this position: who waited for that is answered.
+    pub fn replicated(&self, position: u64) {
+        self.core.replicated(position);
+    }
+
     /// Reads messages of a queue.
-    pub fn read(&self, request: &ReadRequest<'_>) -> Result<ReadResult, StoreError> { panic!("not wired") }
-    /// The message at a physical offset.
-    pub fn message_at(&self, physical_offset: u64) -> Result<Option<Bytes>, StoreError> { panic!("not wired") }
+    pub fn read(&self, request: &ReadRequest<'_>) -> Result<ReadResult, StoreError> {
+        self.core.read(request)
+    }
+
+    /// The visible message that begins at a physical offset.
+    pub fn message_at(&self, physical_offset: u64) -> Result<Option<Bytes>, StoreError> {
+        self.core.message_at(physical_offset)
+    }
+
     /// The message at an offset of a queue.
-    pub fn message_in_queue(&self, topic: &str, queue_id: u32, queue_offset: u64) -> Result<Option<Bytes>, StoreError> { panic!("not wired") }
+    pub fn message_in_queue(
+        &self,
+        topic: &str,
+        queue_id: u32,
+        queue_offset: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(queue) = self.find_queue(topic, queue_id) else { return Ok(None) };
+        self.core.message_in_queue(&queue, queue_offset)
+    }
+
     /// The first kept offset of a queue; 0 when there is no such queue.
-    pub fn min_offset(&self, topic: &str, queue_id: u32) -> u64 { panic!("not wired") }
-    /// The offset that the queue's next message will have; 0 when there is no such queue.
-    pub fn max_offset(&self, topic: &str, queue_id: u32) -> u64 { panic!("not wired") }
-    /// The offset of the message stored at a time.
-    pub fn offset_by_time(&self, topic: &str, queue_id: u32, timestamp: i64, boundary: Boundary) -> Result<u64, StoreError> { panic!("not wired") }
+    pub fn min_offset(&self, topic: &str, queue_id: u32) -> u64 {
+        self.find_queue(topic, queue_id).map_or(0, |queue| queue.min_offset())
+    }
+
+    /// The offset that the queue's next visible message will have; 0 when there is no such queue.
+    pub fn max_offset(&self, topic: &str, queue_id: u32) -> u64 {
+        self.find_queue(topic, queue_id).map_or(0, |queue| queue.max_offset())
+    }
+
+    /// The offset that a time stands for; 0 when there is no such queue.
+    pub fn offset_by_time(
+        &self,
+        topic: &str,
+        queue_id: u32,
+        timestamp: i64,
+        boundary: Boundary,
+    ) -> Result<u64, StoreError> {
+        let Some(queue) = self.find_queue(topic, queue_id) else { return Ok(0) };
+        self.core.offset_by_time(&queue, timestamp, boundary)
+    }
+
     /// The store time of the message at an offset of a queue.
-    pub fn store_time(&self, topic: &str, queue_id: u32, queue_offset: u64) -> Result<Option<i64>, StoreError> { panic!("not wired") }
+    pub fn store_time(&self, topic: &str, queue_id: u32, queue_offset: u64) -> Result<Option<i64>, StoreError> {
+        let Some(queue) = self.find_queue(topic, queue_id) else { return Ok(None) };
+        self.core.store_time(&queue, queue_offset)
+    }
+
     /// The store time of the queue's first kept message.
-    pub fn earliest_time(&self, topic: &str, queue_id: u32) -> Result<Option<i64>, StoreError> { panic!("not wired") }
+    pub fn earliest_time(&self, topic: &str, queue_id: u32) -> Result<Option<i64>, StoreError> {
+        let Some(queue) = self.find_queue(topic, queue_id) else { return Ok(None) };
+        self.core.store_time(&queue, queue.min_offset())
+    }
+
     /// The store time of the log's first kept message.
-    pub fn earliest_log_time(&self) -> Result<Option<i64>, StoreError> { panic!("not wired") }
-    /// Messages by key.
-    pub fn query(&self, query: &KeyQuery<'_>) -> Result<KeyResult, StoreError> { panic!("not wired") }
-    /// Deletes the queues of a topic; its messages stay in the log until retention takes them.
-    pub fn delete_topic(&self, topic: &str) -> Result<(), StoreError> { panic!("not wired") }
-    /// Deletes the topics that `is_used` does not want; tells which.
-    pub fn delete_unused_topics(&self, is_used: &dyn Fn(&str) -> bool) -> Result<Vec<Arc<str>>, StoreError> { panic!("not wired") }
-    /// Deletes expired segments now, whatever the hour; tells how many.
-    pub fn delete_expired(&self) -> Result<usize, StoreError> { panic!("not wired") }
+    pub fn earliest_log_time(&self) -> Result<Option<i64>, StoreError> {
+        self.core.earliest_log_time()
+    }
+
+    /// Messages by key, newest first.
+    pub fn query(&self, query: &KeyQuery<'_>) -> Result<KeyResult, StoreError> {
+        self.core.query(query)
+    }
+
+    /// Deletes the queues of a topic. Its messages stay in the log until retention takes them; puts on their way into these
+    /// queues are refused.
+    pub fn delete_topic(&self, topic: &str) -> Result<(), StoreError> {
+        let queues = self.core.queues.take_topic(topic);
+        if queues.is_empty() {
+            return Ok(());
+        }
+        // Past this checkpoint no recovery meets the topic's messages again and brings the queues back.
+        self.upkeep.checkpoint()?;
+        for queue in &queues {
+            queue.delete()?;
+        }
+        self.core.queues.remove_directory(topic)
+    }
+
+    /// Deletes the queues of all topics that `is_used` does not want; tells which.
+    pub fn delete_unused_topics(&self, is_used: &dyn Fn(&str) -> bool) -> Result<Vec<Arc<str>>, StoreError> {
+        let unused: Vec<_> = self.topics().into_iter().filter(|topic| !is_used(topic)).collect();
+        for topic in &unused {
+            self.delete_topic(topic)?;
+        }
+        Ok(unused)
+    }
+
+    /// Looks at the disk now, as the keeper does by itself: shuts or opens the gate, deletes what has expired, at any hour when
+    /// an operator asks for it. Tells how many segments went.
+    pub fn clean(&self, asked: bool) -> Result<usize, StoreError> {
+        self.upkeep.clean(asked)
+    }
+
+    /// Deletes the segments before `position` (Raft mode, where the log's owner decides).
+    pub fn drop_before(&self, position: u64) -> Result<usize, StoreError> {
+        self.upkeep.drop_before(position)
+    }
+
+    /// Writes the queues' newest units to their files, as the keeper does by itself.
+    pub fn write_out_queues(&self) -> Result<(), StoreError> {
+        self.upkeep.write_out()
+    }
+
+    /// Makes everything visible durable and notes how far, as the keeper does by itself.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.upkeep.checkpoint()
+    }
+
+    /// Answers puts that waited too long by `now`, as the keeper does by itself.
+    pub fn expire(&self, now: Instant) {
+        self.core.expire(now);
+    }
+
     /// Whether messages are refused because the disk is full.
-    pub fn is_disk_full(&self) -> bool { panic!("not wired") }
+    pub fn is_disk_full(&self) -> bool {
+        self.core.disk_full.load(Ordering::Acquire) > 0
+    }
+
     /// Numbers for operators.
-    pub fn figures(&self) -> Figures { panic!("not wired") }
+    pub fn figures(&self) -> Result<Figures, StoreError> {
+        let core = &self.core;
+        let space = self.upkeep.space_of_log()?;
+        let written = core.written();
+        Ok(Figures {
+            dispatch_behind: written.saturating_sub(core.applied()),
+            flush_behind: written.saturating_sub(core.flushed()),
+            commit_log_min: core.segments.start(),
+            commit_log_max: written,
+            commit_log_disk_ratio: space.used_ratio(),
+            consume_queue_disk_ratio: self.upkeep.space_of_queues()?.used_ratio(),
+            disk_total: space.total,
+            disk_available: space.available,
+            puts_waiting: self.writer.as_ref().map_or(0, |writer| writer.intake.len()),
+            ..core.counters.figures()
+        })
+    }
+
+    /// How long the append now under way has been under way: above `osPageCacheBusyTimeOutMills` the broker refuses sends.
+    pub fn append_stalled(&self) -> std::time::Duration {
+        self.core.counters.append_stalled()
+    }
+
     /// Other limits from now on.
-    pub fn reconfigure(&self, read: ReadLimits, retention: RetentionConfig) { panic!("not wired") }
+    pub fn reconfigure(&self, read: ReadLimits, retention: RetentionConfig) {
+        *self.core.read_limits.write() = read;
+        *self.core.retention.write() = retention;
+    }
+}
+
+impl Drop for MessageStore {
+    /// Ends the threads and nothing more: what a clean end does, `close` does.
+    fn drop(&mut self) {
+        let Some(open) = self.open.get_mut().take() else { return };
+        if let Some(writer) = &self.writer {
+            for work in writer.intake.abandon() {
+                work.refuse(StoreError::ShuttingDown);
+            }
+        }
+        self.keeper.stop();
+        join(open.appender);
+        join(open.keeper);
+    }
+}
+
+fn check(config: &StoreConfig) -> Result<(), StoreError> {
+    let faults = config.validate();
+    if faults.is_empty() { Ok(()) } else { Err(StoreError::Config(faults)) }
+}
+
+/// Makes the store's directory, and sees to it that nobody else works in it.
+fn lock(config: &StoreConfig, disk: &dyn Disk) -> Result<DiskLock, StoreError> {
+    let root = &config.root;
+    disk.create_dir_all(root).map_err(|error| DiskError::io("create", root, error))?;
+    let path = root.join("lock");
+    disk.lock(&path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::WouldBlock {
+            DiskError::Locked { path }.into()
+        } else {
+            DiskError::io("lock", &path, error).into()
+        }
+    })
+}
+
+/// While this file exists the store is open, or was not closed.
+fn make_abort(disk: &dyn Disk, path: &std::path::Path) -> Result<(), StoreError> {
+    let failed = |error| DiskError::io("create", path, error);
+    disk.open(path, OpenHow::Create).map_err(failed)?;
+    if let Some(root) = path.parent() {
+        disk.sync_dir(root).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn start_writer(core: &Arc<Core>, end: LogEnd) -> Result<Writer, StoreError> {
+    let interval = match core.config.flush {
+        FlushDiskType::Async => Some(core.config.flush_interval).filter(|_| !core.config.keeper_paused),
+        FlushDiskType::Sync => None,
+    };
+    let (of_sync, of_synced) = (core.clone(), core.clone());
+    let sync = move |from, to| of_sync.segments.sync(from, to);
+    let synced = move |result: Result<u64, DiskError>| match result {
+        Ok(position) => {
+            of_synced.flushed.store(position, Ordering::Release);
+            of_synced.advance();
+        }
+        Err(error) => of_synced.fail(&error.into()),
+    };
+    let flush = GroupFlush::start("store-flush", end.position, interval, sync, synced)?;
+    let intake = Intake::new(core.config.puts_max, core.config.put_bytes_max);
+    Ok(Writer { intake: Arc::new(intake), flush: Arc::new(flush) })
+}
+
+fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|_| StoreError::Thread { name })
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread
+        && thread.thread().id() != std::thread::current().id()
+        && thread.join().is_err()
+    {
+        tracing::error!("a thread of the store panicked");
+    }
 }

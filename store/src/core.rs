@@ -1,0 +1,123 @@
+//! What all threads of a store share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use disk::{Disk, Segments};
+use parking_lot::RwLock;
+
+use crate::config::{FlushDiskType, ReadLimits, StoreConfig};
+use crate::confirm::Confirm;
+use crate::counters::Counters;
+use crate::error::StoreError;
+use crate::hooks::Hooks;
+use crate::key_index::KeyIndex;
+use crate::queue_table::QueueTable;
+use crate::retention::RetentionConfig;
+
+/// The shared state of one store.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: StoreConfig,
+    pub(crate) hooks: Hooks,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) queues: QueueTable,
+    pub(crate) index: Option<KeyIndex>,
+    pub(crate) confirm: Confirm,
+    pub(crate) counters: Counters,
+    /// Bytes of the log are written up to here.
+    pub(crate) written: AtomicU64,
+    /// They are on the disk up to here.
+    pub(crate) flushed: AtomicU64,
+    /// Messages are visible up to here.
+    pub(crate) applied: AtomicU64,
+    /// Used per cent of the disk when it was found too full; 0 while it is not.
+    pub(crate) disk_full: AtomicU8,
+    pub(crate) read_limits: RwLock<ReadLimits>,
+    pub(crate) retention: RwLock<RetentionConfig>,
+    is_failed: AtomicBool,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: StoreConfig,
+        hooks: Hooks,
+        disk: Arc<dyn Disk>,
+        segments: Arc<Segments>,
+        queues: QueueTable,
+        index: Option<KeyIndex>,
+        end: LogEnd,
+    ) -> Self {
+        Self {
+            read_limits: RwLock::new(config.read.clone()),
+            retention: RwLock::new(config.retention.clone()),
+            config,
+            hooks,
+            disk,
+            segments,
+            queues,
+            index,
+            confirm: Confirm::new(end),
+            counters: Counters::new(),
+            written: AtomicU64::new(end.position),
+            flushed: AtomicU64::new(end.position),
+            applied: AtomicU64::new(end.position),
+            disk_full: AtomicU8::new(0),
+            is_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the log's end from a recovery, before any thread works.
+    pub(crate) fn restart_at(&self, end: LogEnd) {
+        self.confirm.restart_at(end);
+        for position in [&self.written, &self.flushed, &self.applied] {
+            position.store(end.position, Ordering::Release);
+        }
+    }
+
+    /// Up to here messages may become visible.
+    pub(crate) fn confirmed(&self) -> u64 {
+        match self.config.flush {
+            FlushDiskType::Async => self.written.load(Ordering::Acquire),
+            FlushDiskType::Sync => self.flushed.load(Ordering::Acquire),
+        }
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn flushed(&self) -> u64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.is_failed.load(Ordering::Acquire)
+    }
+
+    /// The disk failed so that nobody knows what was kept: everybody who waits learns it, and the process shall end.
+    pub(crate) fn fail(&self, error: &StoreError) {
+        if self.is_failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::error!(%error, "the store failed");
+        self.confirm.fail();
+        (self.hooks.fatal)(error);
+    }
+}
+
+/// Where the visible log ends: after a whole record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    /// The end.
+    pub(crate) position: u64,
+    /// Where the last record before it begins; the end itself when there is none.
+    pub(crate) last_record: u64,
+    /// When that was stored.
+    pub(crate) timestamp: i64,
+}

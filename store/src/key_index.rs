@@ -1,0 +1,325 @@
+//! Messages by key: entries gathered in memory, sealed into sorted files when there are enough.
+//!
+//! The directory is `keyindex/`, not RocketMQ's `index/`: the format is our own, and a Java broker must not find it.
+//! Always true: an entry may be missing only for what a recovery dispatches again, and it may be there twice or for a message
+//! that is gone; who asks compares the message's own text. One thread extends, one persists, anybody asks.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{Disk, DiskError, DiskFile, OpenHow};
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::StoreError;
+use crate::index_file::{ENTRY_BYTES, Entry, IndexFile, TimeSpan};
+
+/// The name of the file that holds the unsealed entries.
+const RUN_NAME: &str = "run";
+const SEALED_EXTENSION: &str = "idx";
+
+/// The index of one store.
+#[derive(Debug)]
+pub(crate) struct KeyIndex {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    run_max: usize,
+    parts: RwLock<Parts>,
+    /// Held while entries go to the disk.
+    persisting: Mutex<Option<RunFile>>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    run: Vec<Entry>,
+    run_times: TimeSpan,
+    /// A full run that is being sealed.
+    sealing: Option<(Arc<Vec<Entry>>, TimeSpan)>,
+    /// Oldest first.
+    sealed: Vec<Arc<IndexFile>>,
+    /// Store time and physical offset of the newest message that was indexed.
+    newest: (i64, u64),
+}
+
+/// The unsealed entries on the disk, in the order of the log.
+#[derive(Debug)]
+struct RunFile {
+    file: Arc<dyn DiskFile>,
+    /// So many entries of the run are written.
+    written: usize,
+}
+
+impl KeyIndex {
+    /// Opens the index with what it knows of the log before `log_end`; the rest is dispatched again.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        run_max: usize,
+        log_end: u64,
+    ) -> Result<Self, StoreError> {
+        let directory = root.join("keyindex");
+        disk.create_dir_all(&directory).map_err(|error| DiskError::io("create", &directory, error))?;
+        let sealed = load_sealed(&disk, &directory)?;
+        let sealed_end = sealed.last().map_or(0, |file| file.physical_last + 1);
+        let mut run = load_run(&*disk, &directory.join(RUN_NAME))?;
+        // What a crash left behind the checkpoint may be torn, and what was sealed just before it is here twice.
+        run.truncate(run.iter().take_while(|entry| entry.physical_offset < log_end).count());
+        run.retain(|entry| entry.physical_offset >= sealed_end);
+        let newest = (0, run.last().map_or(sealed_end.saturating_sub(1), |entry| entry.physical_offset));
+        let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
+        let index = Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };
+        // The run on the disk is written anew: what was cut off must not come back.
+        index.rewrite_run()?;
+        Ok(index)
+    }
+
+    /// Adds the entries of messages stored at `timestamp`; `position` is the last of them.
+    pub(crate) fn extend(&self, entries: &[Entry], position: u64, timestamp: i64) {
+        let mut parts = self.parts.write();
+        if parts.run.is_empty() {
+            parts.run_times = TimeSpan { first: timestamp, last: timestamp };
+        }
+        parts.run_times.last = parts.run_times.last.max(timestamp);
+        parts.run.extend_from_slice(entries);
+        parts.newest = (timestamp, position);
+    }
+
+    /// Whether enough is gathered to seal a file.
+    pub(crate) fn is_full(&self) -> bool {
+        self.parts.read().run.len() >= self.run_max
+    }
+
+    /// Store time and physical offset of the newest indexed message.
+    pub(crate) fn newest(&self) -> (i64, u64) {
+        self.parts.read().newest
+    }
+
+    /// Makes all entries durable; seals them when they are enough.
+    pub(crate) fn persist(&self) -> Result<(), StoreError> {
+        let mut run_file = self.persisting.lock();
+        if self.is_full() {
+            self.seal()?;
+            *run_file = None;
+        }
+        self.write_run(&mut run_file)
+    }
+
+    /// Calls `found` with the physical offsets of messages whose key may have this hash, newest first.
+    pub(crate) fn find(
+        &self,
+        hash: u64,
+        begin: i64,
+        end: i64,
+        found: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let (in_memory, sealed) = {
+            let parts = self.parts.read();
+            let sealing = parts.sealing.as_ref().map(|(entries, times)| (entries.as_slice(), *times));
+            let runs = [Some((parts.run.as_slice(), parts.run_times)), sealing];
+            let mut in_memory = Vec::new();
+            for (entries, times) in runs.into_iter().flatten() {
+                if times.meets(begin, end) {
+                    let of_hash = entries.iter().rev().filter(|entry| entry.hash == hash);
+                    in_memory.extend(of_hash.map(|entry| entry.physical_offset));
+                }
+            }
+            (in_memory, parts.sealed.clone())
+        };
+        for offset in in_memory {
+            if found(offset).is_break() {
+                return Ok(());
+            }
+        }
+        for file in sealed.iter().rev().filter(|file| file.times.meets(begin, end)) {
+            if file.find(hash, found)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files that only know messages before `log_start`.
+    pub(crate) fn trim(&self, log_start: u64) -> Result<usize, StoreError> {
+        let gone: Vec<_> = {
+            let mut parts = self.parts.write();
+            let (gone, kept) = parts.sealed.drain(..).partition(|file| file.physical_last < log_start);
+            parts.sealed = kept;
+            gone
+        };
+        for file in &gone {
+            let file: &Arc<IndexFile> = file;
+            file.remove()?;
+        }
+        Ok(gone.len())
+    }
+
+    fn seal(&self) -> Result<(), StoreError> {
+        let (entries, times) = {
+            let mut parts = self.parts.write();
+            let run = Arc::new(std::mem::take(&mut parts.run));
+            parts.sealing = Some((run.clone(), parts.run_times));
+            (run, parts.run_times)
+        };
+        let first = entries.first().map_or(0, |entry| entry.physical_offset);
+        let mut sorted = entries.to_vec();
+        sorted.sort_unstable();
+        let path = self.directory.join(format!("{first:020}.{SEALED_EXTENSION}"));
+        let file = IndexFile::seal(&self.disk, path, &sorted, times)?;
+        let mut parts = self.parts.write();
+        parts.sealed.push(Arc::new(file));
+        parts.sealing = None;
+        Ok(())
+    }
+
+    fn rewrite_run(&self) -> Result<(), StoreError> {
+        let mut run_file = self.persisting.lock();
+        *run_file = None;
+        self.write_run(&mut run_file)
+    }
+
+    /// Appends what is new of the run to its file; a new file replaces the old one by its name only when it is whole.
+    fn write_run(&self, run_file: &mut Option<RunFile>) -> Result<(), StoreError> {
+        let path = self.directory.join(RUN_NAME);
+        let failed = |error| DiskError::io("write", &path, error);
+        let written = run_file.as_ref().map_or(0, |run| run.written);
+        let bytes: Vec<u8> = {
+            let parts = self.parts.read();
+            parts.run[written..].iter().flat_map(Entry::encode).collect()
+        };
+        let count = bytes.len() / ENTRY_BYTES;
+        match run_file {
+            Some(_) if count == 0 => {}
+            Some(run) => {
+                run.file.write_at((run.written * ENTRY_BYTES) as u64, &bytes).map_err(failed)?;
+                run.file.sync_data().map_err(failed)?;
+                run.written += count;
+            }
+            None => {
+                let temporary = self.directory.join("run.tmp");
+                if self.disk.exists(&temporary) {
+                    self.disk.remove(&temporary).map_err(failed)?;
+                }
+                let file = self.disk.open(&temporary, OpenHow::CreateNew).map_err(failed)?;
+                file.write_at(0, &bytes).map_err(failed)?;
+                file.sync_data().map_err(failed)?;
+                self.disk.rename(&temporary, &path).map_err(failed)?;
+                self.disk.sync_dir(&self.directory).map_err(failed)?;
+                *run_file = Some(RunFile { file, written: count });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn load_sealed(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Vec<Arc<IndexFile>>, StoreError> {
+    let list = disk.list(directory).map_err(|error| DiskError::io("list", directory, error))?;
+    let mut sealed: Vec<Arc<IndexFile>> = Vec::new();
+    for entry in list {
+        let path = directory.join(&entry.name);
+        if path.extension().is_none_or(|extension| extension != SEALED_EXTENSION) {
+            continue;
+        }
+        match IndexFile::open(disk, path.clone())? {
+            Some(file) => sealed.push(Arc::new(file)),
+            None => tracing::error!(path = %path.display(), "not an index file, its messages cannot be found by key"),
+        }
+    }
+    // Only the newest can have met a crash; the older ones were whole when the newest was begun.
+    if let Some(newest) = sealed.last()
+        && !newest.is_whole()?
+    {
+        tracing::error!(first = newest.physical_first, "the newest index file is damaged, it is rebuilt as far as the log is read");
+        newest.remove()?;
+        sealed.pop();
+    }
+    Ok(sealed)
+}
+
+fn load_run(disk: &dyn Disk, path: &Path) -> Result<Vec<Entry>, StoreError> {
+    let bytes = disk::read_whole(disk, path)?.unwrap_or_default();
+    Ok(bytes.as_chunks::<ENTRY_BYTES>().0.iter().map(Entry::decode).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use disk::MemDisk;
+
+    use super::*;
+
+    fn entry(n: u64) -> Entry {
+        Entry { hash: n % 5, physical_offset: n * 100 }
+    }
+
+    fn found(index: &KeyIndex, hash: u64, begin: i64, end: i64) -> Vec<u64> {
+        let mut offsets = Vec::new();
+        let each = &mut |offset| {
+            offsets.push(offset / 100);
+            ControlFlow::Continue(())
+        };
+        index.find(hash, begin, end, each).unwrap();
+        offsets
+    }
+
+    fn open(disk: &MemDisk, log_end: u64) -> KeyIndex {
+        KeyIndex::open(Arc::new(disk.clone()), Path::new("/"), 10, log_end).unwrap()
+    }
+
+    #[test]
+    fn keys_are_found_newest_first_in_memory_in_sealed_files_and_after_a_restart() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        for n in 0..34 {
+            index.extend(&[entry(n)], n * 100, n as i64);
+            if n % 3 == 0 {
+                index.persist().unwrap();
+            }
+        }
+        let expected = [31, 26, 21, 16, 11, 6, 1];
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), expected);
+        assert_eq!(index.newest(), (33, 3300));
+        drop(index);
+        let index = open(&disk, 3400);
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), expected);
+        assert_eq!(found(&index, 9, i64::MIN, i64::MAX), [0; 0]);
+    }
+
+    #[test]
+    fn after_a_crash_the_index_knows_what_was_persisted_before_the_checkpoint() {
+        for seed in 0..50 {
+            let disk = MemDisk::new();
+            let index = open(&disk, 0);
+            for n in 0..27 {
+                index.extend(&[entry(n)], n * 100, n as i64);
+                if n == 20 {
+                    index.persist().unwrap();
+                }
+            }
+            disk.power_off_after(seed % 7);
+            let _ = index.persist();
+            disk.crash_with(seed);
+            drop(index);
+            let index = open(&disk, 2001);
+            for n in 21..27 {
+                index.extend(&[entry(n)], n * 100, n as i64);
+            }
+            let mut offsets = found(&index, 1, i64::MIN, i64::MAX);
+            offsets.dedup();
+            assert_eq!(offsets, [26, 21, 16, 11, 6, 1], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn files_of_deleted_messages_go_and_files_of_other_times_are_not_opened() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        for n in 0..30 {
+            index.extend(&[entry(n)], n * 100, n as i64);
+            index.persist().unwrap();
+        }
+        assert_eq!(found(&index, 1, 0, 9), [6, 1]);
+        assert_eq!(index.trim(1000).unwrap(), 1);
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [26, 21, 16, 11]);
+        let kept = disk.list(Path::new("/keyindex")).unwrap();
+        assert_eq!(kept.len(), 3, "two sealed files and the run: {kept:?}");
+    }
+}

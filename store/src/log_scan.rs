@@ -1,0 +1,78 @@
+//! Walks the records of the log, one after the other, and stops at the first thing that is not one.
+//!
+//! Recovery walks what a checkpoint does not cover, a slave what its master sent. Every record is checked: magic, lengths,
+//! position, the body's checksum.
+
+use bytes::Bytes;
+use disk::Segments;
+use protocol::message::{FILLER_BYTES_MIN, RecordHead, record_head};
+
+use crate::error::StoreError;
+use crate::record::Record;
+
+/// A walk over the log.
+#[derive(Debug)]
+pub(crate) struct LogScan<'a> {
+    segments: &'a Segments,
+    /// Where the next record begins.
+    position: u64,
+    /// Nothing from here on is looked at.
+    limit: u64,
+    /// The rest of the segment that holds `position`.
+    rest: Bytes,
+}
+
+impl<'a> LogScan<'a> {
+    pub(crate) fn new(segments: &'a Segments, from: u64, limit: u64) -> Self {
+        Self { segments, position: from, limit, rest: Bytes::new() }
+    }
+
+    /// Where the next record would begin: the end of the log once the walk has stopped.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Calls `found` with each sound record until there is none; `found` may end the walk by answering false.
+    pub(crate) fn walk(
+        &mut self,
+        found: &mut dyn FnMut(&Record<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        loop {
+            if self.rest.is_empty() {
+                let end = self.segments.segment_start(self.position) + self.segments.segment_bytes();
+                let end = end.min(self.limit);
+                if self.position >= end || self.position >= self.segments.end() {
+                    return Ok(());
+                }
+                self.rest = self.segments.read(self.position, (end - self.position) as usize)?;
+            }
+            let rest = self.rest.clone();
+            let len = match record_head(&rest) {
+                RecordHead::Message { .. } => {
+                    let Some(record) = sound_record(&rest, self.position) else { return Ok(()) };
+                    if !found(&record)? {
+                        return Ok(());
+                    }
+                    record.bytes.len()
+                }
+                RecordHead::Filler { len } if self.is_filler(len) => len as usize,
+                RecordHead::Filler { .. } | RecordHead::Unknown { .. } | RecordHead::End => return Ok(()),
+            };
+            self.position += len as u64;
+            self.rest = rest.slice(len..);
+        }
+    }
+
+    /// A filler always covers the rest of its segment.
+    fn is_filler(&self, len: u32) -> bool {
+        let end = self.segments.segment_start(self.position) + self.segments.segment_bytes();
+        u64::from(len) == end - self.position && len as usize >= FILLER_BYTES_MIN && end <= self.limit
+    }
+}
+
+fn sound_record(rest: &[u8], position: u64) -> Option<Record<'_>> {
+    let record = Record::parse(rest).filter(|record| record.physical_offset == position && record.is_sound())?;
+    let follower = record_head(&rest[record.bytes.len()..]);
+    let is_last = matches!(follower, RecordHead::End | RecordHead::Unknown { .. });
+    if is_last && record.ends_in_zero() { None } else { Some(record) }
+}

@@ -1,0 +1,385 @@
+//! The files of one consume queue: sparse, of one size, named by the byte at which they begin in the queue.
+//!
+//! Always true: the files are contiguous and have their full size; at most one stays open per queue, and no more in all than
+//! the store allows. A new file's name is durable only after `sync`: until then the log can rebuild what is in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use disk::{Disk, DiskError, DiskFile, OpenHow};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::error::StoreError;
+use crate::unit::{UNIT_BYTES, Unit};
+
+const UNIT: usize = UNIT_BYTES as usize;
+/// Units of a file are filled or blanked in pieces of this many.
+const CHUNK_UNITS: u64 = 4096;
+/// So many units are read without an allocation.
+const STACK_UNITS: usize = 64;
+
+/// How many files of consume queues may stay open, and how many do.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl OpenFiles {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { open: AtomicUsize::new(0), max }
+    }
+
+    /// Whether no more files may stay open.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.max
+    }
+
+    fn try_take(&self) -> bool {
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1)).is_ok()
+    }
+
+    fn give_back(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The files of one queue.
+#[derive(Debug)]
+pub(crate) struct QueueFiles {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    file_bytes: u64,
+    open_files: Arc<OpenFiles>,
+    state: Mutex<State>,
+    /// Set by every use, cleared by the sweep that closes what nobody used since.
+    is_used: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The byte at which the first file begins.
+    start: u64,
+    count: u64,
+    handle: Option<(u64, Arc<dyn DiskFile>)>,
+    /// Files written since the last sync.
+    unsynced: SmallVec<[u64; 2]>,
+    is_name_unsynced: bool,
+    is_directory_made: bool,
+}
+
+impl QueueFiles {
+    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf, file_bytes: u64, open_files: Arc<OpenFiles>) -> Self {
+        Self { disk, directory, file_bytes, open_files, state: Mutex::default(), is_used: AtomicBool::new(false) }
+    }
+
+    /// Learns which files there are.
+    pub(crate) fn load(&self) -> Result<(), StoreError> {
+        let list = self.disk.list(&self.directory).map_err(|error| DiskError::io("list", &self.directory, error))?;
+        let mut starts = Vec::with_capacity(list.len());
+        for entry in &list {
+            let foreign = || StoreError::QueueFile { path: self.directory.join(&entry.name), file_bytes: self.file_bytes };
+            let start = parse_name(&entry.name).filter(|start| !entry.is_directory && start % self.file_bytes == 0);
+            let start = start.ok_or_else(foreign)?;
+            if entry.bytes > self.file_bytes {
+                return Err(foreign());
+            }
+            starts.push((start, entry.bytes));
+        }
+        starts.sort_unstable();
+        for pair in starts.windows(2) {
+            if pair[0].0 + self.file_bytes != pair[1].0 {
+                let path = self.path(pair[0].0 + self.file_bytes);
+                return Err(StoreError::QueueFile { path, file_bytes: self.file_bytes });
+            }
+        }
+        let mut state = self.state.lock();
+        state.is_directory_made = true;
+        state.start = starts.first().map_or(0, |(start, _)| *start);
+        state.count = starts.len() as u64;
+        for (start, bytes) in starts {
+            // A crash came between making the file and giving it its size.
+            if bytes < self.file_bytes {
+                let file = self.open(start, OpenHow::Write)?;
+                file.set_len(self.file_bytes).map_err(|error| DiskError::io("extend", &self.path(start), error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first unit that a file could hold, and the unit after the last.
+    pub(crate) fn span(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.start / UNIT_BYTES, (state.start + state.count * self.file_bytes) / UNIT_BYTES)
+    }
+
+    /// Units per file.
+    pub(crate) fn file_units(&self) -> u64 {
+        self.file_bytes / UNIT_BYTES
+    }
+
+    /// Reads up to `count` units from unit `from` on; fewer when a file ends.
+    pub(crate) fn read(&self, from: u64, count: usize, out: &mut Vec<Unit>) -> Result<(), StoreError> {
+        let position = from * UNIT_BYTES;
+        let start = position - position % self.file_bytes;
+        let count = count.min(((start + self.file_bytes - position) / UNIT_BYTES) as usize);
+        let mut small = [0; STACK_UNITS * UNIT];
+        let mut large = Vec::new();
+        let buffer = if count <= STACK_UNITS {
+            &mut small[..count * UNIT]
+        } else {
+            large.resize(count * UNIT, 0);
+            large.as_mut_slice()
+        };
+        let file = self.file(start)?;
+        let read = file
+            .read_at(position - start, buffer)
+            .map_err(|error| DiskError::io("read", &self.path(start), error))?;
+        out.extend(buffer[..read].as_chunks::<UNIT>().0.iter().map(Unit::decode));
+        Ok(())
+    }
+
+    /// Reads one unit; blank where there is none.
+    pub(crate) fn unit(&self, at: u64) -> Result<Unit, StoreError> {
+        let mut units = Vec::with_capacity(1);
+        self.read(at, 1, &mut units)?;
+        Ok(units.pop().unwrap_or(Unit::decode(&[0; UNIT])))
+    }
+
+    /// Writes units from unit `from` on, making files as they are needed. A queue that begins inside its first file gets
+    /// that file filled before its first unit.
+    pub(crate) fn write(&self, from: u64, units: &[Unit]) -> Result<(), StoreError> {
+        let mut from = from;
+        let mut units = units;
+        while !units.is_empty() {
+            let start = from * UNIT_BYTES - from * UNIT_BYTES % self.file_bytes;
+            let left = self.file_units() - from % self.file_units();
+            let (now, rest) = units.split_at(units.len().min(left as usize));
+            let is_first = self.ensure(start)?;
+            if is_first {
+                self.fill(start / UNIT_BYTES, from, Unit::PREFILL)?;
+            }
+            self.write_inside(start, from, now)?;
+            from += now.len() as u64;
+            units = rest;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let (unsynced, is_name_unsynced) = {
+            let mut state = self.state.lock();
+            (std::mem::take(&mut state.unsynced), std::mem::take(&mut state.is_name_unsynced))
+        };
+        for start in unsynced {
+            if self.holds(start) {
+                let file = self.file(start)?;
+                file.sync_data().map_err(|error| DiskError::io("sync", &self.path(start), error))?;
+            }
+        }
+        if is_name_unsynced {
+            self.disk.sync_dir(&self.directory).map_err(|error| DiskError::io("sync", &self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether something was written since the last sync.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        let state = self.state.lock();
+        !state.unsynced.is_empty() || state.is_name_unsynced
+    }
+
+    /// Forgets everything from unit `end` on: later files go, what is written of this one is blanked.
+    pub(crate) fn cut(&self, end: u64) -> Result<(), StoreError> {
+        let end_byte = end * UNIT_BYTES;
+        loop {
+            let mut state = self.state.lock();
+            let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
+            let is_needed = last < end_byte || (last == 0 && end == 0);
+            if state.count == 0 || is_needed {
+                break;
+            }
+            state.count -= 1;
+            state.unsynced.retain(|start| *start != last);
+            state.is_name_unsynced = true;
+            self.drop_handle(&mut state, last);
+            drop(state);
+            self.remove(last)?;
+        }
+        let (first, limit) = self.span();
+        let mut at = end.max(first);
+        let mut units = Vec::new();
+        while at < limit {
+            units.clear();
+            self.read(at, CHUNK_UNITS as usize, &mut units)?;
+            let written = units.iter().take_while(|unit| !unit.is_blank()).count() as u64;
+            if written == 0 {
+                break;
+            }
+            self.fill(at, at + written, Unit::decode(&[0; UNIT]))?;
+            at += written;
+        }
+        Ok(())
+    }
+
+    /// Removes the files that end at or before unit `unit`, except the last.
+    pub(crate) fn drop_before(&self, unit: u64) -> Result<usize, StoreError> {
+        let mut dropped = 0;
+        loop {
+            let mut state = self.state.lock();
+            if state.count < 2 || state.start + self.file_bytes > unit * UNIT_BYTES {
+                return Ok(dropped);
+            }
+            let start = state.start;
+            state.start += self.file_bytes;
+            state.count -= 1;
+            state.unsynced.retain(|unsynced| *unsynced != start);
+            state.is_name_unsynced = true;
+            self.drop_handle(&mut state, start);
+            drop(state);
+            self.remove(start)?;
+            dropped += 1;
+        }
+    }
+
+    /// Removes the directory with all files.
+    pub(crate) fn remove_all(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let is_made = state.is_directory_made;
+        if state.handle.is_some() {
+            self.open_files.give_back();
+        }
+        *state = State::default();
+        if is_made && self.disk.exists(&self.directory) {
+            let removed = self.disk.remove_dir_all(&self.directory);
+            removed.map_err(|error| DiskError::io("remove", &self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Closes the open file unless it was used since the last call.
+    pub(crate) fn close_unused(&self) {
+        if self.is_used.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.handle.take().is_some() {
+            self.open_files.give_back();
+        }
+    }
+
+    fn write_inside(&self, start: u64, from: u64, units: &[Unit]) -> Result<(), StoreError> {
+        let mut bytes = Vec::with_capacity(units.len() * UNIT);
+        for unit in units {
+            bytes.extend_from_slice(&unit.encode());
+        }
+        {
+            let mut state = self.state.lock();
+            if !state.unsynced.contains(&start) {
+                state.unsynced.push(start);
+            }
+        }
+        let file = self.file(start)?;
+        file.write_at(from * UNIT_BYTES - start, &bytes)
+            .map_err(|error| DiskError::io("write", &self.path(start), error))?;
+        Ok(())
+    }
+
+    /// Writes `unit` to all places from `from` to `to`, which lie in one file.
+    fn fill(&self, from: u64, to: u64, unit: Unit) -> Result<(), StoreError> {
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(CHUNK_UNITS);
+            let start = at * UNIT_BYTES - at * UNIT_BYTES % self.file_bytes;
+            self.write_inside(start, at, &vec![unit; count as usize])?;
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// Makes the file that begins at `start` unless it exists; tells whether it is the queue's first.
+    fn ensure(&self, start: u64) -> Result<bool, StoreError> {
+        if self.holds(start) {
+            return Ok(false);
+        }
+        if !self.state.lock().is_directory_made {
+            let made = self.disk.create_dir_all(&self.directory);
+            made.map_err(|error| DiskError::io("create", &self.directory, error))?;
+        }
+        let path = self.path(start);
+        let file =
+            self.disk.open(&path, OpenHow::Create).map_err(|error| DiskError::io("create", &path, error))?;
+        file.set_len(self.file_bytes).map_err(|error| DiskError::io("extend", &path, error))?;
+        let mut state = self.state.lock();
+        let is_first = state.count == 0;
+        assert!(
+            is_first || state.start + state.count * self.file_bytes == start,
+            "the files of a queue are contiguous"
+        );
+        if is_first {
+            state.start = start;
+        }
+        state.count += 1;
+        state.is_directory_made = true;
+        state.is_name_unsynced = true;
+        Ok(is_first)
+    }
+
+    fn holds(&self, start: u64) -> bool {
+        let state = self.state.lock();
+        state.start <= start && start < state.start + state.count * self.file_bytes
+    }
+
+    /// The open file, kept open when there is room for one more.
+    fn file(&self, start: u64) -> Result<Arc<dyn DiskFile>, StoreError> {
+        self.is_used.store(true, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if let Some((open, file)) = &state.handle
+            && *open == start
+        {
+            return Ok(file.clone());
+        }
+        let file = self.open(start, OpenHow::Write)?;
+        if state.handle.is_some() || self.open_files.try_take() {
+            state.handle = Some((start, file.clone()));
+        }
+        Ok(file)
+    }
+
+    fn drop_handle(&self, state: &mut State, start: u64) {
+        if state.handle.as_ref().is_some_and(|(open, _)| *open == start) {
+            state.handle = None;
+            self.open_files.give_back();
+        }
+    }
+
+    fn open(&self, start: u64, how: OpenHow) -> Result<Arc<dyn DiskFile>, StoreError> {
+        let path = self.path(start);
+        Ok(self.disk.open(&path, how).map_err(|error| DiskError::io("open", &path, error))?)
+    }
+
+    fn remove(&self, start: u64) -> Result<(), StoreError> {
+        let path = self.path(start);
+        Ok(self.disk.remove(&path).map_err(|error| DiskError::io("remove", &path, error))?)
+    }
+
+    fn path(&self, start: u64) -> PathBuf {
+        self.directory.join(format!("{start:020}"))
+    }
+}
+
+impl Drop for QueueFiles {
+    fn drop(&mut self) {
+        if self.state.get_mut().handle.take().is_some() {
+            self.open_files.give_back();
+        }
+    }
+}
+
+fn parse_name(name: &str) -> Option<u64> {
+    let is_decimal = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
+    if is_decimal { name.parse().ok() } else { None }
+}

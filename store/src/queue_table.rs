@@ -1,0 +1,144 @@
+//! All consume queues of the store, by topic and number.
+//!
+//! Always true: a queue in the table is not deleted; one that is deleted leaves the table first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{Disk, DiskError};
+use parking_lot::RwLock;
+
+use crate::config::StoreConfig;
+use crate::consume_queue::ConsumeQueue;
+use crate::error::StoreError;
+use crate::queue_files::OpenFiles;
+
+/// The longest name of a directory on the file systems we know.
+const NAME_BYTES_MAX: usize = 255;
+
+type Topics = HashMap<Arc<str>, BTreeMap<u32, Arc<ConsumeQueue>>>;
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct QueueTable {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    file_bytes: u64,
+    open_files: Arc<OpenFiles>,
+    topics: RwLock<Topics>,
+}
+
+impl QueueTable {
+    pub(crate) fn new(disk: Arc<dyn Disk>, config: &StoreConfig) -> Self {
+        Self {
+            disk,
+            directory: config.root.join("consumequeue"),
+            file_bytes: config.queue_file_bytes,
+            open_files: Arc::new(OpenFiles::new(config.queue_files_open_max)),
+            topics: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Finds the queues on the disk; tells how many there are.
+    pub(crate) fn load(&self) -> Result<usize, StoreError> {
+        let failed = |error| DiskError::io("list", &self.directory, error);
+        self.disk.create_dir_all(&self.directory).map_err(failed)?;
+        let mut count = 0;
+        for topic in self.disk.list(&self.directory).map_err(failed)? {
+            if !topic.is_directory {
+                tracing::warn!(name = topic.name, "not a topic's directory, it is left alone");
+                continue;
+            }
+            for queue in self.disk.list(&self.directory.join(&topic.name)).map_err(failed)? {
+                let Ok(queue_id) = queue.name.parse() else {
+                    tracing::warn!(topic = topic.name, name = queue.name, "not a queue's directory, it is left alone");
+                    continue;
+                };
+                self.get_or_make(&topic.name, queue_id)?.load()?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn find(&self, topic: &str, queue_id: u32) -> Option<Arc<ConsumeQueue>> {
+        self.topics.read().get(topic)?.get(&queue_id).cloned()
+    }
+
+    /// The queue; in memory only until its first units are written out.
+    pub(crate) fn get_or_make(&self, topic: &str, queue_id: u32) -> Result<Arc<ConsumeQueue>, StoreError> {
+        if let Some(queue) = self.find(topic, queue_id) {
+            return Ok(queue);
+        }
+        if !is_directory_name(topic) {
+            return Err(StoreError::TopicName { name: topic.to_owned() });
+        }
+        let mut topics = self.topics.write();
+        let topic = topics.get_key_value(topic).map_or_else(|| Arc::from(topic), |(name, _)| name.clone());
+        let queues = topics.entry(topic.clone()).or_default();
+        let queue = queues.entry(queue_id).or_insert_with(|| Arc::new(self.make(topic, queue_id)));
+        Ok(queue.clone())
+    }
+
+    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
+        self.topics.read().keys().cloned().collect()
+    }
+
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> {
+        self.topics.read().get(topic).map(|queues| queues.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// All queues for which `wanted` holds.
+    pub(crate) fn all(&self, wanted: impl Fn(&ConsumeQueue) -> bool) -> Vec<Arc<ConsumeQueue>> {
+        let topics = self.topics.read();
+        topics.values().flat_map(BTreeMap::values).filter(|queue| wanted(queue)).cloned().collect()
+    }
+
+    /// Takes a topic's queues out of the table; they take no messages any more, their files are still there.
+    pub(crate) fn take_topic(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> {
+        let taken: Vec<_> = self.topics.write().remove(topic).map(BTreeMap::into_values).into_iter().flatten().collect();
+        for queue in &taken {
+            queue.mark_deleted();
+        }
+        taken
+    }
+
+    /// Removes the directory of a topic that was taken out, when nothing is in it.
+    pub(crate) fn remove_directory(&self, topic: &str) -> Result<(), StoreError> {
+        let path = self.directory.join(topic);
+        if self.disk.exists(&path) && !self.topics.read().contains_key(topic) {
+            self.disk.remove_dir_all(&path).map_err(|error| DiskError::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Closes files that nobody used since the last call.
+    pub(crate) fn close_unused(&self) {
+        for queue in self.all(|_| true) {
+            queue.close_unused();
+        }
+    }
+
+    /// Whether no more files may stay open.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.open_files.is_exhausted()
+    }
+
+    fn make(&self, topic: Arc<str>, queue_id: u32) -> ConsumeQueue {
+        let directory = self.directory.join(&*topic).join(queue_id.to_string());
+        ConsumeQueue::new(self.disk.clone(), directory, self.file_bytes, self.open_files.clone(), topic, queue_id)
+    }
+}
+
+fn is_directory_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name != "."
+        && name != ".."
+        && !name.bytes().any(|byte| byte == b'/' || byte == 0)
+}

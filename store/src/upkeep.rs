@@ -1,0 +1,249 @@
+//! The deeds that need no message to happen: queues to the disk, checkpoint, retention, timeouts; and the thread that does them.
+//!
+//! Always true: a checkpoint is stored only after everything that it covers is on the disk, log first. One thread at a time
+//! does each deed: the keeper, or who closes the store, or a test.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use disk::{GroupFlush, Space};
+use parking_lot::{Condvar, Mutex};
+
+use crate::checkpoint::{Checkpoint, CheckpointFile};
+use crate::core::{Core, LogEnd};
+use crate::error::StoreError;
+use crate::retention::{RetentionView, decide};
+
+/// How often the keeper looks for puts that waited too long, while somebody waits.
+const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often files that nobody uses are closed.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The deeds.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    core: Arc<Core>,
+    /// Absent when somebody else writes and syncs the log.
+    flush: Option<Arc<GroupFlush>>,
+    file: CheckpointFile,
+    /// What the last checkpoint covers.
+    stored: Mutex<LogEnd>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(core: Arc<Core>, flush: Option<Arc<GroupFlush>>, file: CheckpointFile, stored: LogEnd) -> Self {
+        Self { core, flush, file, stored: Mutex::new(stored) }
+    }
+
+    /// Writes the queues' newest units to their files, so that a killed process loses none.
+    pub(crate) fn write_out(&self) -> Result<(), StoreError> {
+        for queue in self.core.queues.all(|queue| queue.unwritten() > 0) {
+            queue.write_out()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything that is visible durable, and notes how far that is.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut stored = self.stored.lock();
+        let end = self.core.confirm.end();
+        if end.position == stored.position {
+            return Ok(());
+        }
+        let Some(end) = self.flush_log(end)? else { return Ok(()) };
+        for queue in self.core.queues.all(|queue| queue.is_dirty()) {
+            queue.write_out()?;
+            queue.sync()?;
+        }
+        if let Some(index) = &self.core.index {
+            index.persist()?;
+        }
+        let LogEnd { position, last_record, timestamp } = end;
+        self.file.store(&Checkpoint { timestamp, position: Some(position), last_record })?;
+        *stored = end;
+        Ok(())
+    }
+
+    /// Bytes that became visible since the last checkpoint.
+    pub(crate) fn unchecked(&self) -> u64 {
+        self.core.applied().saturating_sub(self.stored.lock().position)
+    }
+
+    /// The log is on the disk up to the end that is answered; `None` when nobody can say how far.
+    fn flush_log(&self, end: LogEnd) -> Result<Option<LogEnd>, StoreError> {
+        let Some(flush) = &self.flush else {
+            // Somebody else syncs the log, and tells how far.
+            return Ok((self.core.flushed() >= end.position).then_some(end));
+        };
+        flush.flush()?;
+        Ok(Some(end))
+    }
+
+    /// Looks at the disk: deletes what has expired, shuts or opens the gate. Tells how many segments went.
+    pub(crate) fn clean(&self, asked: bool) -> Result<usize, StoreError> {
+        let core = &self.core;
+        let log = self.space_of_log()?;
+        let used_ratio = log.used_ratio().max(self.space_of_queues()?.used_ratio());
+        let segments: Vec<(u64, i64)> = core.segments.list()?.iter().map(|info| (info.start, ms(info.modified))).collect();
+        let view = RetentionView {
+            now: core.hooks.clock.now(),
+            hour: core.hooks.clock.hour(),
+            used_ratio,
+            asked,
+            segments: &segments,
+            keep_from: core.applied().min(self.stored.lock().position),
+        };
+        let decision = decide(&core.retention.read(), view);
+        let used_percent = if decision.writable { 0 } else { (used_ratio * 100.0) as u8 };
+        let was = core.disk_full.swap(used_percent, Ordering::AcqRel);
+        if (was == 0) != (used_percent == 0) {
+            tracing::warn!(used_ratio, is_refusing = used_percent > 0, "the disk's gate");
+        }
+        match decision.delete_before {
+            Some(position) => self.drop_before(position),
+            None => Ok(0),
+        }
+    }
+
+    /// Deletes the segments before `position`, and what queues and index know of them.
+    pub(crate) fn drop_before(&self, position: u64) -> Result<usize, StoreError> {
+        let core = &self.core;
+        let dropped = core.segments.drop_before(position)?;
+        if dropped.is_empty() {
+            return Ok(0);
+        }
+        let start = core.segments.start();
+        tracing::info!(segments = dropped.len(), start, "expired messages are deleted");
+        self.trim(start)?;
+        Ok(dropped.len())
+    }
+
+    /// Lets queues and index forget what lies before `start`.
+    pub(crate) fn trim(&self, start: u64) -> Result<(), StoreError> {
+        for queue in self.core.queues.all(|_| true) {
+            queue.trim(start)?;
+        }
+        if let Some(index) = &self.core.index {
+            index.trim(start)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the next segment once the present one is half full, so that no put waits for it.
+    pub(crate) fn prepare_segment(&self) -> Result<(), StoreError> {
+        let position = self.core.written();
+        let segments = &self.core.segments;
+        if self.flush.is_some() && position % segments.segment_bytes() > segments.segment_bytes() / 2 {
+            segments.prepare_next(position)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn space_of_log(&self) -> Result<Space, StoreError> {
+        let path = self.core.segments.directory();
+        Ok(self.core.disk.space(path).map_err(|error| disk::DiskError::io("measure", path, error))?)
+    }
+
+    pub(crate) fn space_of_queues(&self) -> Result<Space, StoreError> {
+        let path = self.core.queues.directory();
+        Ok(self.core.disk.space(path).map_err(|error| disk::DiskError::io("measure", path, error))?)
+    }
+}
+
+fn ms(time: std::time::SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Wakes and stops the keeper.
+#[derive(Debug, Default)]
+pub(crate) struct KeeperSignal {
+    is_stopping: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl KeeperSignal {
+    pub(crate) fn stop(&self) {
+        *self.is_stopping.lock() = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until `until`; false when the keeper shall stop.
+    fn wait(&self, until: Instant) -> bool {
+        let mut is_stopping = self.is_stopping.lock();
+        while !*is_stopping {
+            if self.wake.wait_until(&mut is_stopping, until).timed_out() {
+                break;
+            }
+        }
+        !*is_stopping
+    }
+}
+
+/// The thread's part: which deed is due when.
+pub(crate) struct Keeper {
+    core: Arc<Core>,
+    upkeep: Arc<Upkeep>,
+    signal: Arc<KeeperSignal>,
+    write_out_at: Instant,
+    checkpoint_at: Instant,
+    clean_at: Instant,
+    close_at: Instant,
+}
+
+impl Keeper {
+    pub(crate) fn new(core: Arc<Core>, upkeep: Arc<Upkeep>, signal: Arc<KeeperSignal>, now: Instant) -> Self {
+        let config = &core.config;
+        let (write_out_at, checkpoint_at) = (now + config.queue_flush_interval, now + config.checkpoint_interval);
+        // The first look at the disk comes at once: it may be full already.
+        Self { core, upkeep, signal, write_out_at, checkpoint_at, clean_at: now, close_at: now + CLOSE_INTERVAL }
+    }
+
+    /// Works until the signal stops it. A deed that fails because the disk is full is tried again; any other failure is fatal.
+    pub(crate) fn run(mut self) {
+        let mut now = Instant::now();
+        loop {
+            let is_awaited = self.core.expire(now);
+            if let Err(error) = self.do_due(now)
+                && !error.is_full()
+            {
+                self.core.fail(&error);
+                return;
+            }
+            let mut next = self.write_out_at.min(self.checkpoint_at).min(self.clean_at).min(self.close_at);
+            if is_awaited || self.core.may_wait() {
+                next = next.min(now + EXPIRE_INTERVAL);
+            }
+            if !self.signal.wait(next) {
+                return;
+            }
+            now = Instant::now();
+        }
+    }
+
+    fn do_due(&mut self, now: Instant) -> Result<(), StoreError> {
+        let config = &self.core.config;
+        if now >= self.write_out_at {
+            self.write_out_at = now + config.queue_flush_interval;
+            self.upkeep.write_out()?;
+            self.upkeep.prepare_segment()?;
+            if self.core.queues.is_exhausted() {
+                self.core.queues.close_unused();
+            }
+        }
+        if now >= self.checkpoint_at || self.upkeep.unchecked() >= config.checkpoint_bytes {
+            self.checkpoint_at = now + config.checkpoint_interval;
+            self.upkeep.checkpoint()?;
+        }
+        if now >= self.clean_at {
+            self.clean_at = now + config.clean_interval;
+            self.upkeep.clean(false)?;
+        }
+        if now >= self.close_at {
+            self.close_at = now + CLOSE_INTERVAL;
+            self.core.queues.close_unused();
+        }
+        Ok(())
+    }
+}
