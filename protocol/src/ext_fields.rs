@@ -34,18 +34,22 @@ impl Piece {
     }
 }
 
+/// One field: where its name and its value are.
 #[derive(Debug, Clone, Copy, Default)]
-struct Field {
-    key: Piece,
-    value: Piece,
+pub(crate) struct Field {
+    pub(crate) key: Piece,
+    pub(crate) value: Piece,
 }
+
+/// A list of fields; as many as a send has fit without an allocation.
+pub(crate) type Fields = SmallVec<[Field; 16]>;
 
 /// Names and values in the order of the wire.
 #[derive(Clone, Default)]
 pub struct ExtFields {
     decoded: Bytes,
     added: String,
-    fields: SmallVec<[Field; 16]>,
+    fields: Fields,
 }
 
 impl ExtFields {
@@ -153,9 +157,8 @@ impl ExtFields {
         }
     }
 
-    /// Starts over on decoded bytes; the decoder then pushes pieces of them.
-    pub(crate) fn over(decoded: Bytes, pieces: SmallVec<[(Piece, Piece); 16]>) -> Self {
-        let fields = pieces.into_iter().map(|(key, value)| Field { key, value }).collect();
+    /// The fields that a decoder found in `decoded`, which is UTF-8.
+    pub(crate) fn over(decoded: Bytes, fields: Fields) -> Self {
         Self { decoded, added: String::new(), fields }
     }
 

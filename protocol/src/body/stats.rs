@@ -88,7 +88,8 @@ bodies! {
 
     /// The master as its slave sees it.
     HAClientRuntimeInfo {
-        activated: bool => "activated",
+        /// Only newer brokers say it.
+        activated: Option<bool> => "activated",
         last_read_timestamp: i64 => "lastReadTimestamp",
         last_write_timestamp: i64 => "lastWriteTimestamp",
         master_addr: Option<String> => "masterAddr",

@@ -2,11 +2,10 @@
 //! Codes are 16 bits wide here, so the POP family cannot travel this way.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
 
 use crate::command::RemotingCommand;
 use crate::error::FrameError;
-use crate::ext_fields::{EXT_FIELDS_MAX, ExtFields, Piece};
+use crate::ext_fields::{EXT_FIELDS_MAX, ExtFields, Field, Fields, Piece};
 use crate::language::{LanguageCode, SerializeType};
 
 /// Reads a header.
@@ -39,7 +38,7 @@ pub(super) fn decode(header: Bytes, body: Bytes) -> Result<RemotingCommand, Fram
 
 fn decode_fields(header: &Bytes, start: usize, len: usize) -> Result<ExtFields, FrameError> {
     let mut reader = Reader { bytes: &header[..start + len], at: start };
-    let mut pieces: SmallVec<[(Piece, Piece); 16]> = SmallVec::new();
+    let mut pieces = Fields::new();
     let mut is_text = true;
     while reader.at < reader.bytes.len() {
         let key_len = reader.i16()?;
@@ -54,7 +53,7 @@ fn decode_fields(header: &Bytes, start: usize, len: usize) -> Result<ExtFields, 
         }
         // Java reads empty texts back as null, and a null key or value is no field.
         if key_len > 0 && value_len > 0 {
-            pieces.push((key, value));
+            pieces.push(Field { key, value });
         }
     }
     let fields = ExtFields::over(header.clone(), pieces);

@@ -3,13 +3,12 @@
 //! Texts stay in the frame's memory. An escaped text is unescaped where it stands, because unescaping only ever shortens.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
 
 use super::json_scanner::{Scanned, Scanner};
 use crate::command::RemotingCommand;
 use crate::decimal::{Decimal, parse_i64};
 use crate::error::FrameError;
-use crate::ext_fields::{EXT_FIELDS_MAX, ExtFields, Piece};
+use crate::ext_fields::{EXT_FIELDS_MAX, ExtFields, Field, Fields, Piece};
 use crate::json::escape_into;
 use crate::language::{LanguageCode, SerializeType};
 
@@ -51,7 +50,7 @@ struct Head {
     opaque: i32,
     flag: i32,
     remark: Option<(usize, usize)>,
-    fields: SmallVec<[(Piece, Piece); 16]>,
+    fields: Fields,
 }
 
 impl Head {
@@ -94,7 +93,10 @@ impl Head {
                 if self.fields.len() == EXT_FIELDS_MAX {
                     return Err(FrameError::ExtFieldsTooMany { max: EXT_FIELDS_MAX });
                 }
-                self.fields.push((Piece::decoded(key.0, key.1), Piece::decoded(value.0, value.1)));
+                self.fields.push(Field {
+                    key: Piece::decoded(key.0, key.1),
+                    value: Piece::decoded(value.0, value.1),
+                });
             }
         }
         Ok(())

@@ -20,6 +20,16 @@ pub(super) enum Scanned {
     Nested,
 }
 
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const QUOTES: u64 = LOW_BITS * b'"' as u64;
+const BACKSLASHES: u64 = LOW_BITS * b'\\' as u64;
+
+/// The high bit of every byte that is zero; the lowest bit set is right, those above it may not be.
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
+}
+
 /// The cursor.
 pub(super) struct Scanner<'a> {
     bytes: &'a mut [u8],
@@ -120,42 +130,45 @@ impl<'a> Scanner<'a> {
     /// Reads a string whose opening quote is next.
     fn text(&mut self) -> Result<Range, FrameError> {
         let start = self.at + 1;
-        let mut at = start;
-        loop {
-            match self.bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok((start, at - start));
-                }
-                Some(b'\\') => return self.text_with_escapes(start, at),
-                Some(_) => at += 1,
-                None => return Err(FrameError::Json { at }),
-            }
+        let end = self.text_end(start)?;
+        if self.bytes[end] == b'\\' {
+            return self.text_with_escapes(start, end);
         }
+        self.at = end + 1;
+        Ok((start, end - start))
     }
 
     /// Goes on at the first backslash: `write` follows `read` and never overtakes it.
     fn text_with_escapes(&mut self, start: usize, first: usize) -> Result<Range, FrameError> {
         let (mut read, mut write) = (first, first);
         loop {
-            match self.bytes.get(read).copied() {
-                Some(b'"') => {
-                    self.at = read + 1;
-                    return Ok((start, write - start));
-                }
-                Some(b'\\') => {
-                    let (character, len) = self.escape(read)?;
-                    write += character.encode_utf8(&mut self.bytes[write..read + len]).len();
-                    read += len;
-                }
-                Some(byte) => {
-                    self.bytes[write] = byte;
-                    write += 1;
-                    read += 1;
-                }
-                None => return Err(FrameError::Json { at: read }),
+            if self.bytes[read] == b'"' {
+                self.at = read + 1;
+                return Ok((start, write - start));
             }
+            let (character, len) = self.escape(read)?;
+            write += character.encode_utf8(&mut self.bytes[write..read + len]).len();
+            read += len;
+            let end = self.text_end(read)?;
+            self.bytes.copy_within(read..end, write);
+            write += end - read;
+            read = end;
         }
+    }
+
+    /// Where the next quote or backslash is, eight bytes at a time.
+    fn text_end(&self, from: usize) -> Result<usize, FrameError> {
+        let mut left = self.bytes.get(from..).unwrap_or_default();
+        while let Some((chunk, rest)) = left.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*chunk);
+            let found = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
+            if found != 0 {
+                return Ok(self.bytes.len() - left.len() + found.trailing_zeros() as usize / 8);
+            }
+            left = rest;
+        }
+        let end = left.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+        end.map(|end| self.bytes.len() - left.len() + end).ok_or(FrameError::Json { at: self.bytes.len() })
     }
 
     /// The character of the escape at `at`, and how many bytes the escape has.

@@ -73,7 +73,9 @@ pub(crate) fn put_unicode(unit: u32, out: &mut BytesMut) {
 /// Appends `text` with everything beyond ASCII as UTF-16 escapes (fastjson's `BrowserCompatible`).
 pub(crate) fn escape_ascii_into(text: &str, out: &mut BytesMut) {
     for character in text.chars() {
-        if character.is_ascii() {
+        if character == '/' {
+            out.put_slice(b"\\/");
+        } else if character.is_ascii() {
             escape_into(&[character as u8], out);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {

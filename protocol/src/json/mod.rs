@@ -3,6 +3,7 @@
 
 mod escape;
 mod parse;
+mod reference;
 mod types;
 mod value;
 mod write;

@@ -1,6 +1,7 @@
 //! The forgiving reader. Beyond JSON it takes what fastjson takes and what fastjson writes: keys without quotes, keys that are numbers or
 //! objects, single quotes, commas before a closing bracket, `NaN`, numbers with a type letter. It never panics; depth and count are limited.
 
+use super::reference;
 use super::value::Value;
 use crate::error::BodyError;
 
@@ -11,10 +12,13 @@ pub const VALUES_MAX: usize = 3_000_000;
 
 /// Reads one value and nothing after it but white space. Bytes that are no UTF-8 are replaced.
 pub fn parse(text: &[u8]) -> Result<Value, BodyError> {
-    let mut parser = Parser { text, at: 0, depth: 0, values: 0 };
+    let mut parser = Parser { text, at: 0, depth: 0, values: 0, has_reference: false };
     let value = parser.value()?;
     parser.skip_white();
-    if parser.at == text.len() { Ok(value) } else { Err(parser.error()) }
+    if parser.at != text.len() {
+        return Err(parser.error());
+    }
+    if parser.has_reference { reference::resolve(value) } else { Ok(value) }
 }
 
 struct Parser<'a> {
@@ -22,6 +26,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     values: usize,
+    has_reference: bool,
 }
 
 impl Parser<'_> {
@@ -83,6 +88,7 @@ impl Parser<'_> {
                         return Err(self.error());
                     }
                     self.at += 1;
+                    self.has_reference |= key.as_str() == Some("$ref");
                     members.push((key, self.value()?));
                     if !matches!(self.peek()?, b',' | b'}') {
                         return Err(self.error());

@@ -89,7 +89,9 @@ impl Json for bool {
             Value::Bool(value) => Ok(*value),
             Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
             Value::String(text) if text.is_empty() || text.eq_ignore_ascii_case("false") => Ok(false),
-            other => other.as_i64().map(|number| number != 0).ok_or(BodyError::expected("true or false")),
+            other => {
+                other.as_i64().map(|number| number != 0).ok_or_else(|| BodyError::expected("true or false"))
+            }
         }
     }
 }
@@ -100,7 +102,7 @@ impl Json for i64 {
     }
 
     fn read(value: Value) -> Result<Self, BodyError> {
-        value.as_i64().ok_or(BodyError::expected("a 64-bit integer"))
+        value.as_i64().ok_or_else(|| BodyError::expected("a 64-bit integer"))
     }
 }
 
@@ -113,7 +115,7 @@ impl Json for i32 {
         value
             .as_i64()
             .and_then(|value| Self::try_from(value).ok())
-            .ok_or(BodyError::expected("a 32-bit integer"))
+            .ok_or_else(|| BodyError::expected("a 32-bit integer"))
     }
 }
 
@@ -123,7 +125,7 @@ impl Json for f64 {
     }
 
     fn read(value: Value) -> Result<Self, BodyError> {
-        value.as_f64().ok_or(BodyError::expected("a number"))
+        value.as_f64().ok_or_else(|| BodyError::expected("a number"))
     }
 }
 
