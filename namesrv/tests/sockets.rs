@@ -235,6 +235,19 @@ async fn register_bodies_are_read_compressed_bare_and_absent() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_known_by_itself() {
+    let house = House::new().await;
+    let peer = house.peer();
+    let recorded = Bytes::from_static(include_bytes!("golden/register-5.3.3-compressed.bin"));
+    peer.register(registration(&RegisterBrokerRequestHeader { compressed: false, ..header(0, 1) }, recorded))
+        .await;
+    let route = TopicRouteData::decode(&peer.route("TBW102", 479).await.body).unwrap();
+    assert_eq!((route.queue_datas[0].read_queue_nums, route.queue_datas[0].perm), (8, 7));
+    let list = peer.ask(RequestCode::GetAllTopicListFromNameServer, &[], "").await;
+    assert_eq!(protocol::body::TopicList::decode(&list.body).unwrap().topic_list.len(), 13);
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_what_was_sent_is_refused() {
     let house = House::new().await;
     let peer = house.peer();

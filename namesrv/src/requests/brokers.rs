@@ -29,6 +29,10 @@ pub const RAFT_GROUP: &str = "raftGroup";
 /// Ext field by which a 5.x broker names its zone.
 const ZONE_NAME: &str = "__ZONE_NAME";
 
+/// How every zlib stream begins, and no JSON does. A 5.3.3 broker with compressedRegister=true
+/// compresses the body and says `compressed=false` in the header (recorded in `tests/golden`).
+const ZLIB: u8 = 0x78;
+
 /// Longest silence that a registration may ask for: a day.
 const SILENCE_MAX_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
@@ -91,7 +95,8 @@ fn registration(
     if header.body_crc32 != 0 && i64::from(body_crc(&command.body)) != i64::from(header.body_crc32) {
         return Err(Refusal::BodyCrc);
     }
-    let body = RegisterBrokerBody::decode_for(&command.body, command.version, header.compressed)?;
+    let compressed = header.compressed || command.body.first() == Some(&ZLIB);
+    let body = RegisterBrokerBody::decode_for(&command.body, command.version, compressed)?;
     let wrapper = body.topic_config_serialize_wrapper;
     let silence =
         header.heartbeat_timeout_millis.map(|millis| millis.clamp(1, SILENCE_MAX_MILLIS).unsigned_abs());
