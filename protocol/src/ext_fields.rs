@@ -118,7 +118,7 @@ impl ExtFields {
         self.fields.len() != before
     }
 
-    /// Names and values in the order of the wire.
+    /// Names and values in the order of the wire; a name that was sent twice comes twice.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|field| (checked(self.bytes(field.key)), checked(self.bytes(field.value))))
     }
@@ -189,10 +189,11 @@ impl fmt::Debug for ExtFields {
     }
 }
 
-/// The same names with the same values, in whatever order.
+/// The same names with the same values, in whatever order; of a repeated name the last value counts.
 impl PartialEq for ExtFields {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+        let same = |(key, _): (&str, &str)| self.get(key) == other.get(key);
+        self.iter().all(same) && other.iter().all(same)
     }
 }
 

@@ -84,6 +84,8 @@ fn escapes_are_undone_where_they_stand() {
 fn a_repeated_field_has_its_last_value() {
     let command = decode_json(r#"{"extFields":{"a":"1","a":"2"}}"#).unwrap();
     assert_eq!(command.ext_fields.get("a"), Some("2"));
+    assert_eq!(command, command.clone());
+    assert_eq!(command.ext_fields, [("a", "2")].into_iter().collect());
 }
 
 #[test]

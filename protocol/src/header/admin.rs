@@ -4,6 +4,22 @@ use super::field::headers;
 use crate::text::Text;
 
 headers! {
+    /// RAFT_ADD_REPLICA: joins as a learner first, votes when it has caught up.
+    RaftAddReplicaRequestHeader {
+        node: Text => "node",
+        address: Text => "address",
+    }
+
+    /// RAFT_REMOVE_REPLICA.
+    RaftRemoveReplicaRequestHeader {
+        node: Text => "node",
+    }
+
+    /// RAFT_TRANSFER_LEADER: to the node named, or to whoever is nearest when none is.
+    RaftTransferLeaderRequestHeader {
+        node: Option<Text> => "node",
+    }
+
     /// UPDATE_AND_CREATE_TOPIC.
     CreateTopicRequestHeader {
         topic: Text => "topic",
