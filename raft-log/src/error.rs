@@ -1,113 +1,165 @@
-//! What can go wrong between the bytes of the log, its peers and its callers.
+//! Everything that can go wrong with the log, and what a proposer is told.
 
 use std::io;
 
-/// An entry's head or body is not what it claims.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum EnvelopeError {
-    /// Fewer bytes than a head has.
-    #[error("{bytes} bytes are fewer than an envelope has")]
-    TooShort {
-        /// Bytes there were.
+use disk::DiskError;
+use thiserror::Error;
+
+/// Why the log cannot be opened, or had to stop.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A small control file could not be encoded or decoded.
+    #[error("cannot {action} {what}: {reason}")]
+    Codec {
+        /// `encode` or `decode`.
+        action: &'static str,
+        /// What it was.
+        what: &'static str,
+        /// What the codec said.
+        reason: String,
+    },
+    /// The configuration is wrong; every wrong value is named.
+    #[error("wrong configuration: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// The directory belongs to another node or group, or has another shape.
+    #[error("this log has {what} {found}, the configuration says {expected}")]
+    Mismatch {
+        /// Which property differs.
+        what: &'static str,
+        /// What the manifest says.
+        found: String,
+        /// What the configuration says.
+        expected: String,
+    },
+    /// These bytes are not an entry.
+    #[error("these bytes are not an entry")]
+    EntryUnreadable,
+    /// An entry's checksum does not match its bytes.
+    #[error("entry {index} at {position} does not match its checksum")]
+    EntryChecksum {
+        /// The entry's index, as far as it can be trusted.
+        index: u64,
+        /// Its position, as far as it can be trusted.
+        position: u64,
+    },
+    /// Bytes that were durable cannot be read back. They are not cut: `repair` fetches them from a peer.
+    #[error("the log is damaged at {position}, below its durable end {durable}; it must be repaired from a peer")]
+    Damaged {
+        /// Where the first bad entry begins.
+        position: u64,
+        /// The position up to which all was durable once.
+        durable: u64,
+    },
+    /// Entries are hidden behind a snapshot that is not there.
+    #[error("entries up to {purged} were replaced by a snapshot, and there is none")]
+    SnapshotMissing {
+        /// The last hidden index.
+        purged: u64,
+    },
+    /// A leader sent an entry that does not continue this log byte for byte.
+    #[error("entry {index} from the leader does not continue this log: {what} is {found}, expected {expected}")]
+    Diverged {
+        /// The entry's index.
+        index: u64,
+        /// Which field differs.
+        what: &'static str,
+        /// What the entry says.
+        found: u64,
+        /// What this log expects.
+        expected: u64,
+    },
+    /// A flush failed: nobody knows what the disk kept.
+    #[error("the log could not be made durable: {0}")]
+    Flush(String),
+    /// The consensus stopped by itself.
+    #[error("raft stopped: {0}")]
+    Raft(String),
+    /// The sink could not apply or restore.
+    #[error("the sink failed: {0}")]
+    Sink(Box<dyn std::error::Error + Send + Sync>),
+    /// The transport cannot be set up.
+    #[error("cannot {action}: {source}")]
+    Network {
+        /// What was tried.
+        action: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+}
+
+impl LogError {
+    /// What the storage traits of openraft want to hear.
+    pub(crate) fn into_io(self) -> io::Error {
+        io::Error::other(self)
+    }
+}
+
+/// Why an administrative request to the group was not carried out.
+#[derive(Debug, Error)]
+pub enum GroupError {
+    /// This node does not lead.
+    #[error("this node does not lead; the leader is {leader:?}")]
+    NotLeader {
+        /// Who leads, as far as known.
+        leader: Option<u64>,
+    },
+    /// The group has members already.
+    #[error("the group was formed before")]
+    AlreadyFormed,
+    /// A peer could not be asked.
+    #[error("node {node} at {address} cannot be asked: {reason}")]
+    PeerUnreachable {
+        /// The node.
+        node: u64,
+        /// Its address.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Consensus refused, for instance because another change is under way.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It did not happen in time; it may still happen.
+    #[error("not done in time")]
+    TimedOut,
+    /// The log is stopping or stopped.
+    #[error("the log is stopped")]
+    Stopped,
+    /// The local log or disk failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// What became of a proposal that was not committed here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProposeError {
+    /// It was not appended and never will be: this node does not lead, or not yet.
+    #[error("this node does not lead; the leader is {leader:?}")]
+    NotLeader {
+        /// Who leads, as far as known.
+        leader: Option<u64>,
+    },
+    /// It was not appended: too much is waiting.
+    #[error("too much is waiting")]
+    Busy,
+    /// It was not appended: it is larger than an entry may be.
+    #[error("{bytes} bytes are more than an entry may hold ({bytes_max})")]
+    TooLarge {
+        /// The proposal's size.
         bytes: usize,
+        /// The largest size.
+        bytes_max: usize,
     },
-    /// Not an entry.
-    #[error("magic {magic:#010x} is not an envelope's")]
-    MagicUnknown {
-        /// What stood in its place.
-        magic: u32,
-    },
-    /// Written by another version of this format.
-    #[error("envelope version {version} is unknown")]
-    VersionUnknown {
-        /// The version claimed.
-        version: u8,
-    },
-    /// A size that no entry can have.
-    #[error("an envelope claims {total_bytes} bytes")]
-    SizeImpossible {
-        /// The size claimed.
-        total_bytes: u32,
-    },
-    /// A kind that this version does not know.
-    #[error("entry kind {kind} is unknown")]
-    KindUnknown {
-        /// The kind claimed.
-        kind: u8,
-    },
-    /// Bytes changed since they were written.
-    #[error("checksum {found:#010x} found where {claimed:#010x} is claimed")]
-    ChecksumWrong {
-        /// What the head says.
-        claimed: u32,
-        /// What the bytes give.
-        found: u32,
-    },
-}
-
-/// A control struct could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CodecError {
-    /// No bytes at all.
-    #[error("no bytes to decode")]
-    Empty,
-    /// Another version's encoding.
-    #[error("control format {format} is unknown")]
-    FormatUnknown {
-        /// The format byte.
-        format: u8,
-    },
-    /// More bytes than the struct has.
-    #[error("{left} bytes left behind a control struct")]
-    Trailing {
-        /// Bytes left over.
-        left: usize,
-    },
-    /// A membership that cannot be one: a voter without an address.
-    #[error("membership: {reason}")]
-    MembershipInvalid {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The encoding itself is broken.
-    #[error("control struct: {0}")]
-    Malformed(#[from] bincode::error::DecodeError),
-}
-
-/// A peer could not be reached, or what it said makes no sense.
-#[derive(Debug, thiserror::Error)]
-pub enum NetError {
-    /// The socket failed.
-    #[error("peer socket: {0}")]
-    Socket(#[from] io::Error),
-    /// The peer did not answer in time.
-    #[error("no answer within {millis} ms")]
-    TimedOut {
-        /// How long we waited.
-        millis: u64,
-    },
-    /// The peer refused us, with its reason.
-    #[error("peer refused: {reason}")]
-    Refused {
-        /// The peer's one line.
-        reason: String,
-    },
-    /// A frame larger than any we send.
-    #[error("a peer's frame claims {bytes} bytes")]
-    FrameTooLarge {
-        /// The size claimed.
-        bytes: u32,
-    },
-    /// A frame of a kind that does not belong here.
-    #[error("frame kind {kind} is unexpected here")]
-    FrameUnexpected {
-        /// The kind byte.
-        kind: u8,
-    },
-    /// A control struct inside a frame is broken.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// An entry inside a frame is broken.
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
+    /// It was not appended: there is no room for another segment.
+    #[error("there is no room for another segment")]
+    DiskFull,
+    /// It was not appended: the log is stopping.
+    #[error("the log is stopping")]
+    Stopping,
+    /// It was appended, and leadership was lost: it may be committed, or not.
+    #[error("leadership was lost while the entry was under way")]
+    Unknown,
 }

@@ -1,155 +1,131 @@
-//! openraft's type parameters, filled with ours.
-//!
-//! An entry either still has to be stamped (a proposal on its way into the leader's log) or it is
-//! stored: then it is the very bytes of the log, envelope included, and nothing re-encodes it.
+//! The types that openraft is told to work with. Nothing of them leaves this crate.
 
 use std::fmt;
-use std::io::Cursor;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use openraft::RaftTypeConfig;
-use openraft::alias::{CommittedLeaderIdOf, LogIdOf, VoteOf};
-use openraft::impls::TokioRuntime;
+use openraft::entry::{RaftEntry, RaftPayload};
+use openraft::impls::{leader_id_adv, InlineBatch, TokioRuntime, Vote};
+use openraft::raft::responder::Responder;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::Kind;
+use crate::batch::{Completions, ProposedBatch};
+use crate::envelope::{EntryId, EntryKind};
 
-/// openraft over the commit log.
+/// The type configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TypeConfig;
+pub(crate) struct Types;
 
-impl RaftTypeConfig for TypeConfig {
-    type D = Proposal;
-    type R = Applied;
+impl openraft::RaftTypeConfig for Types {
+    type D = ProposedBatch;
+    type R = Slot;
     type NodeId = u64;
-    type Node = Peer;
+    type Node = Node;
     type Term = u64;
-    type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
-    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type LeaderId = LeaderId;
+    type Vote = Vote<LeaderId>;
     type Payload = Payload;
     type Entry = LogEntry;
     type AsyncRuntime = TokioRuntime;
     type Responder<T>
-        = Completion<T>
+        = Respond<T>
     where
-        T: openraft::OptionalSend + 'static;
+        T: Send + 'static;
     type Batch<T>
-        = openraft::impls::InlineBatch<T>
+        = InlineBatch<T>
     where
-        T: openraft::OptionalSend + 'static;
-    type ErrorSource = openraft::impls::BoxedErrorSource;
+        T: Send + 'static;
+    type ErrorSource = openraft::AnyError;
 }
 
-/// Shorthands for openraft's types over ours.
-pub(crate) type LogId = LogIdOf<TypeConfig>;
-/// A vote: term, candidate, and whether a quorum granted it.
-pub(crate) type Vote = VoteOf<TypeConfig>;
-/// Who led when an entry was made.
-pub(crate) type CommittedLeaderId = CommittedLeaderIdOf<TypeConfig>;
-/// Voters and learners.
-pub(crate) type Membership = openraft::Membership<u64, Peer>;
-/// What a snapshot of this log consists of: control data only, never messages.
-pub(crate) type SnapshotData = Cursor<Vec<u8>>;
-/// openraft's own snapshot over ours.
-pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
+pub(crate) type LeaderId = leader_id_adv::LeaderId<u64, u64>;
+pub(crate) type LogId = openraft::LogId<LeaderId>;
+pub(crate) type VoteOf = Vote<LeaderId>;
+pub(crate) type Membership = openraft::Membership<u64, Node>;
+pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, Node>;
+pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Node>;
+pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Node, Arc<crate::snapshot::SnapshotData>>;
 
-/// Where a replica's raft transport listens, as the membership knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Peer {
-    /// `host:port` of the raft transport.
+/// A member of the group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// Where its transport listens.
     pub(crate) address: String,
+    /// The identity of its store; 0 accepts any.
+    pub(crate) store: u128,
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
 }
 
-/// What somebody wants appended: records back to back, not yet stamped.
-pub(crate) struct Proposal {
-    /// Messages or a system command.
-    pub(crate) kind: Kind,
-    /// The records, one buffer each; the log writes them with one vectored write.
-    pub(crate) records: Vec<bytes::BytesMut>,
-}
+/// Where the applying side leaves a batch's completions for the state machine; see `state_machine`.
+pub(crate) type Slot = Arc<Mutex<Completions>>;
 
-impl fmt::Debug for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {} records", self.kind, self.records.len())
+/// What openraft calls when a write is applied or refused.
+pub(crate) struct Respond<T>(Box<dyn FnOnce(T) + Send>, PhantomData<fn(T)>);
+
+impl<T> Respond<T> {
+    pub(crate) fn with(respond: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(respond), PhantomData)
     }
 }
 
-impl fmt::Display for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+impl<T: Send + 'static> Responder<Types, T> for Respond<T> {
+    fn on_complete(self, result: T) {
+        (self.0)(result);
     }
 }
 
-/// Where a committed entry stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Applied {
-    /// Raft index of the entry.
-    pub(crate) index: u64,
-    /// Physical offset of the entry's first record.
-    pub(crate) position: u64,
-}
-
-impl fmt::Display for Applied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "entry {} at {}", self.index, self.position)
-    }
-}
-
-/// What an entry carries.
-#[derive(Debug)]
+/// What an entry carries, on its way to the log or back from it.
+#[derive(Debug, Clone)]
 pub(crate) enum Payload {
-    /// A leader's first entry.
+    /// A new leader's first entry.
     Blank,
-    /// To be stamped and written by this leader.
-    Proposal(Proposal),
-    /// Voters and learners, to be written by this leader.
+    /// Proposed here, not yet in the log.
+    Proposed(ProposedBatch),
+    /// A change of members, not yet in the log.
     Membership(Membership),
-    /// Bytes of the log: the envelope and its body.
-    Stored(StoredRecord),
+    /// An entry as it lies in a log, envelope included.
+    Stored(Stored),
 }
 
-/// An entry as the log holds it.
-#[derive(Clone)]
-pub(crate) struct StoredRecord {
-    /// What the body is.
-    pub(crate) kind: Kind,
-    /// Decoded once, where the kind says so.
-    pub(crate) membership: Option<Membership>,
-    /// Physical offset of the envelope.
-    pub(crate) position: u64,
-    /// Envelope and body, a slice of the mapped log or of a received frame.
+/// An entry's bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) kind: EntryKind,
+    /// Envelope and body.
     pub(crate) bytes: Bytes,
-}
-
-impl fmt::Debug for StoredRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {} bytes at {}", self.kind, self.bytes.len(), self.position)
-    }
+    /// The decoded body of a membership entry.
+    pub(crate) membership: Option<Membership>,
 }
 
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        match self {
+            Self::Blank => f.write_str("blank"),
+            Self::Proposed(batch) => write!(f, "proposed {batch}"),
+            Self::Membership(membership) => write!(f, "membership {membership}"),
+            Self::Stored(stored) => write!(f, "stored {:?} of {} bytes", stored.kind, stored.bytes.len()),
+        }
     }
 }
 
-impl openraft::entry::RaftPayload for Payload {
-    type D = Proposal;
+impl RaftPayload for Payload {
+    type D = ProposedBatch;
     type NodeId = u64;
-    type Node = Peer;
+    type Node = Node;
 
     fn blank() -> Self {
         Self::Blank
     }
 
-    fn with_normal(self, data: Proposal) -> Self {
-        Self::Proposal(data)
+    fn with_normal(self, data: ProposedBatch) -> Self {
+        Self::Proposed(data)
     }
 
     fn with_membership(self, membership: Membership) -> Self {
@@ -159,36 +135,34 @@ impl openraft::entry::RaftPayload for Payload {
     fn get_membership(&self) -> Option<Membership> {
         match self {
             Self::Membership(membership) => Some(membership.clone()),
-            Self::Stored(record) => record.membership.clone(),
-            Self::Blank | Self::Proposal(_) => None,
+            Self::Stored(stored) => stored.membership.clone(),
+            Self::Blank | Self::Proposed(_) => None,
         }
     }
 }
 
-/// One entry of the replicated log.
-#[derive(Debug)]
+/// An entry.
+#[derive(Debug, Clone)]
 pub(crate) struct LogEntry {
-    /// Term, leader and index.
     pub(crate) id: LogId,
-    /// What it carries.
     pub(crate) payload: Payload,
 }
 
 impl fmt::Display for LogEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.id, self.payload)
+        write!(f, "{}:{}", self.id, self.payload)
     }
 }
 
-impl openraft::entry::RaftEntry for LogEntry {
-    type CommittedLeaderId = CommittedLeaderId;
+impl RaftEntry for LogEntry {
+    type CommittedLeaderId = LeaderId;
     type Payload = Payload;
 
-    fn new(log_id: LogId, payload: Payload) -> Self {
-        Self { id: log_id, payload }
+    fn new(id: LogId, payload: Payload) -> Self {
+        Self { id, payload }
     }
 
-    fn log_id_parts(&self) -> (&CommittedLeaderId, u64) {
+    fn log_id_parts(&self) -> (&LeaderId, u64) {
         (&self.id.leader_id, self.id.index)
     }
 
@@ -197,26 +171,18 @@ impl openraft::entry::RaftEntry for LogEntry {
     }
 
     fn get_membership(&self) -> Option<Membership> {
-        openraft::entry::RaftPayload::get_membership(&self.payload)
+        self.payload.get_membership()
     }
 }
 
-/// Called once with the outcome of a write.
-pub(crate) struct Completion<T>(Box<dyn FnOnce(T) + Send>);
-
-impl<T> Completion<T> {
-    /// Wraps what shall happen when the outcome is known.
-    pub(crate) fn new(done: impl FnOnce(T) + Send + 'static) -> Self {
-        Self(Box::new(done))
+impl From<LogId> for EntryId {
+    fn from(id: LogId) -> Self {
+        Self { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
     }
 }
 
-impl<C, T> openraft::raft::responder::Responder<C, T> for Completion<T>
-where
-    C: RaftTypeConfig,
-    T: Send + 'static,
-{
-    fn on_complete(self, result: T) {
-        (self.0)(result);
+impl From<EntryId> for LogId {
+    fn from(id: EntryId) -> Self {
+        Self::new(LeaderId { term: id.term, node_id: id.node }, id.index)
     }
 }

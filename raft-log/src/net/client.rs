@@ -1,316 +1,362 @@
-//! Our side of a connection to a peer: the requests that openraft makes.
+//! The calling side, as openraft wants it.
 //!
-//! A socket is used by one request at a time or by one stream of appends. Whoever gives up in
-//! the middle drops the socket, so that an answer that comes late can never meet another request.
+//! A pipelined stream of requests to append polls its first request before it connects: openraft waits out its backoff inside
+//! the stream of requests, and a client that connects first turns a dead follower into a busy loop.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{FutureExt, Stream, StreamExt};
-use openraft::alias::VoteOf;
-use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use serde::Serialize;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use tokio::sync::Mutex;
 
-use crate::codec;
-use crate::error::NetError;
-use crate::net::frame::{self, Frame, FrameKind};
-use crate::net::shared::Shared;
-use crate::types::{LogId, Peer, Snapshot, SnapshotData, TypeConfig, Vote};
-use crate::wire::{Appended, Ballot, Lane, SnapshotHead, Transfer, Voted, WireMembership};
+use crate::codec::{self, PlainVote};
+use crate::envelope::EntryId;
+use crate::net::connection::{Connection, Reader, Writer};
+use crate::net::frame::{
+    Control, Controlled, FrameType, PlainTransfer, PlainVoteRequest, decode_appended, encode_append,
+};
+use crate::net::handshake::{CallError, Caller, Channel};
+use crate::net::snapshot::send_snapshot;
+use crate::shared::Shared;
+use crate::snapshot::SnapshotData;
+use crate::types::{LogId, Node, Snapshot, Types, VoteOf};
 
-/// Appends on their way to a follower; openraft's follower side is as deep.
-const APPENDS_IN_FLIGHT_MAX: usize = 64;
-/// A snapshot is control data of some MiB at most, but its installation waits for a disk.
-const SNAPSHOT_MAX: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a follower may take for a request to append; its disk may stall.
+const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a voter may take: it syncs its vote.
+const VOTE_PATIENCE: Duration = Duration::from_millis(1500);
 
-type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+type AppendResult = Result<StreamAppendResult<Types>, RPCError<Types>>;
 
-/// Makes clients, one a peer and lane.
-#[derive(Clone, Debug)]
+/// Makes clients; control connections are shared by all clients of a peer.
 pub(crate) struct Network {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) caller: Caller,
+    pub(crate) controls: HashMap<u64, Arc<Mutex<Option<Connection>>>>,
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: u64, node: &Node) -> Client {
+        Client {
+            shared: self.shared.clone(),
+            caller: self.caller.clone(),
+            target,
+            node: node.clone(),
+            append: None,
+            control: self.controls.entry(target).or_default().clone(),
+        }
+    }
+}
+
+/// Calls one peer.
+pub(crate) struct Client {
     shared: Arc<Shared>,
-}
-
-impl Network {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
-    }
-
-    fn client(&self, target: u64, peer: &Peer, lane: Lane) -> PeerClient {
-        PeerClient { shared: self.shared.clone(), target, peer: peer.clone(), lane, socket: None }
-    }
-}
-
-impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = PeerClient;
-
-    async fn new_client(&mut self, target: u64, node: &Peer) -> PeerClient {
-        self.client(target, node, Lane::Bulk)
-    }
-
-    async fn new_heartbeat_client(&mut self, target: u64, node: &Peer) -> PeerClient {
-        self.client(target, node, Lane::Control)
-    }
-
-    async fn new_snapshot_client(&mut self, target: u64, node: &Peer) -> PeerClient {
-        self.client(target, node, Lane::Snapshot)
-    }
-}
-
-/// One peer on one lane. The socket is made on first use and again after every failure.
-#[derive(Debug)]
-pub(crate) struct PeerClient {
-    shared: Arc<Shared>,
+    caller: Caller,
     target: u64,
-    peer: Peer,
-    lane: Lane,
-    socket: Option<TcpStream>,
+    node: Node,
+    /// The connection for entries or heartbeats, while no stream uses it.
+    append: Option<Connection>,
+    control: Arc<Mutex<Option<Connection>>>,
 }
 
-impl PeerClient {
-    async fn take_socket(&mut self) -> Result<TcpStream, NetError> {
-        match self.socket.take() {
-            Some(socket) => Ok(socket),
-            None => self.shared.connect(self.target, &self.peer, self.lane).await,
+impl Client {
+    async fn append_connection(&mut self) -> Result<Connection, RPCError<Types>> {
+        match self.append.take() {
+            Some(connection) => Ok(connection),
+            None => self.connect(Channel::Append).await.map_err(|error| self.unreachable(&error)),
         }
     }
 
-    /// One request, one answer; the socket survives only when both went well in time.
-    async fn call(&mut self, kind: FrameKind, parts: Vec<Bytes>, limit: Duration) -> Result<Frame, NetError> {
-        let exchange = async {
-            let mut socket = self.take_socket().await?;
-            frame::write_parts(&mut socket, kind, parts).await?;
-            let answer = frame::read(&mut socket).await?;
-            Ok::<_, NetError>((socket, answer))
+    async fn connect(&self, channel: Channel) -> Result<Connection, CallError> {
+        let connected = self.caller.connect(self.target, &self.node, channel, CONNECT_PATIENCE).await;
+        if let Err(CallError::Refused(refusal)) = &connected {
+            tracing::warn!(node = self.target, address = %self.node.address, %refusal, "peer refused");
+        }
+        Ok(connected?.0)
+    }
+
+    fn unreachable(&self, error: &CallError) -> RPCError<Types> {
+        tracing::debug!(node = self.target, %error, "peer unreachable");
+        RPCError::Unreachable(Unreachable::from_string(error.to_string()))
+    }
+
+    /// Calls over the shared control connection. A connection that went stale since it was last used is replaced once.
+    async fn control(&self, request: &Control, patience: Duration) -> Result<Controlled, RPCError<Types>> {
+        let bytes = codec::encode("request", request).map_err(|error| network_error(error.to_string()))?;
+        let call = async {
+            let mut kept = self.control.lock().await;
+            if let Some(mut connection) = kept.take()
+                && let Ok(answer) = call(&mut connection, &bytes).await
+            {
+                *kept = Some(connection);
+                return Ok(answer);
+            }
+            let mut connection = self.connect(Channel::Control).await?;
+            let answer = call(&mut connection, &bytes).await?;
+            *kept = Some(connection);
+            Ok(answer)
         };
-        let timed_out = NetError::TimedOut { millis: limit.as_millis() as u64 };
-        let (socket, answer) = tokio::time::timeout(limit, exchange).await.map_err(|_| timed_out)??;
-        self.socket = Some(socket);
-        Ok(answer)
+        let outcome = tokio::time::timeout(patience, call).await.unwrap_or(Err(CallError::TimedOut));
+        outcome.map_err(|error| self.unreachable(&error))
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(
-        &mut self,
-        kind: FrameKind,
-        question: &impl Serialize,
-        answer: FrameKind,
-        option: &RPCOption,
-    ) -> Rpc<T> {
-        let parts = vec![Bytes::from(codec::encode(question))];
-        let frame = self.call(kind, parts, option.soft_ttl()).await.map_err(unreachable_peer)?;
-        frame.control(answer).map_err(unreachable_peer)
+    async fn ask_for_vote(&self, request: Control, option: &RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.control(&request, option.soft_ttl().max(VOTE_PATIENCE)).await? {
+            Controlled::Vote { vote, last, is_granted } => {
+                Ok(VoteResponse::new(VoteOf::from(vote), last.map(LogId::from), is_granted))
+            }
+            Controlled::Transferred(_) | Controlled::Installed(_) => Err(network_error("wrong answer".to_owned())),
+        }
     }
 }
 
-/// Every failure of a peer is a reason to wait before the next try.
-fn unreachable_peer(error: NetError) -> RPCError<TypeConfig> {
-    RPCError::Unreachable(Unreachable::new(&error))
+async fn call(connection: &mut Connection, bytes: &[u8]) -> Result<Controlled, CallError> {
+    let (frame, payload) = connection.call(FrameType::Control, bytes).await?;
+    match frame {
+        FrameType::Controlled => codec::decode("answer", &payload).map_err(|_| CallError::Unexpected),
+        FrameType::Failed => Err(CallError::Failed(String::from_utf8_lossy(&payload).into_owned())),
+        _ => Err(CallError::Unexpected),
+    }
 }
 
-impl RaftNetworkV2<TypeConfig> for PeerClient {
-    type SnapshotData = SnapshotData;
+fn network_error(text: String) -> RPCError<Types> {
+    RPCError::Network(NetworkError::from_string(text))
+}
+
+fn plain_request(request: &VoteRequest<Types>) -> PlainVoteRequest {
+    PlainVoteRequest {
+        vote: PlainVote::from(&request.vote),
+        last: request.last_log_id.map(EntryId::from),
+        is_transfer: request.leadership_transfer,
+    }
+}
+
+impl RaftNetworkV2<Types> for Client {
+    type SnapshotData = Arc<SnapshotData>;
 
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<Types>,
         option: RPCOption,
-    ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
-        let last = last_of(&request);
-        let exchange = async {
-            let mut socket = self.take_socket().await?;
-            frame::write_append(&mut socket, &request).await?;
-            let answer: Appended = frame::read(&mut socket).await?.control(FrameKind::Appended)?;
-            Ok::<_, NetError>((socket, answer))
-        };
-        let limit = option.soft_ttl();
-        let timed_out = NetError::TimedOut { millis: limit.as_millis() as u64 };
-        let done = tokio::time::timeout(limit, exchange).await.map_err(|_| timed_out).and_then(|done| done);
-        let (socket, answer) = done.map_err(unreachable_peer)?;
-        self.socket = Some(socket);
-        Ok(answer.into_response(last))
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let mut answers = RaftNetworkV2::stream_append(self, stream::iter([request]), option).await?;
+        match answers.next().await {
+            Some(answer) => Ok(answer?.into()),
+            None => Err(network_error("no answer".to_owned())),
+        }
     }
 
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
         option: RPCOption,
-    ) -> openraft::base::BoxFuture<'s, Rpc<openraft::base::BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>>>
+    ) -> BoxFuture<'s, Result<BoxStream<'s, AppendResult>, RPCError<Types>>>
     where
-        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        let answers = futures_util::stream::once(answers(self, input, option)).flatten();
-        let answers: openraft::base::BoxStream<'s, _> = answers.boxed();
-        std::future::ready(Ok(answers)).boxed()
+        Box::pin(async move {
+            let Some(first) = input.next().await else {
+                let nothing: BoxStream<'s, AppendResult> = Box::pin(stream::empty());
+                return Ok(nothing);
+            };
+            let Connection { reader, writer } = self.append_connection().await?;
+            let patience = option.soft_ttl().max(APPEND_PATIENCE);
+            let open = Arc::new(AtomicU64::new(0));
+            let sending = send_all(self.shared.clone(), writer, stream::iter([first]).chain(input), open.clone());
+            let exchange = Exchange {
+                client: self,
+                reader: Some(reader),
+                sending: Some(Box::pin(sending)),
+                writer: None,
+                open,
+                patience,
+                is_late: false,
+            };
+            let answers: BoxStream<'s, AppendResult> =
+                Box::pin(stream::unfold(exchange, |mut exchange| async move { Some((exchange.next().await?, exchange)) }));
+            Ok(answers)
+        })
     }
 
-    async fn vote(
-        &mut self,
-        request: VoteRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Rpc<VoteResponse<TypeConfig>> {
-        let voted: Voted =
-            self.ask(FrameKind::Vote, &Ballot::from(&request), FrameKind::Voted, &option).await?;
-        Ok(voted.into())
+    async fn vote(&mut self, request: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.ask_for_vote(Control::Vote(plain_request(&request)), &option).await
     }
 
     async fn pre_vote(
         &mut self,
-        request: VoteRequest<TypeConfig>,
+        request: VoteRequest<Types>,
         option: RPCOption,
-    ) -> Rpc<VoteResponse<TypeConfig>> {
-        let voted: Voted =
-            self.ask(FrameKind::PreVote, &Ballot::from(&request), FrameKind::Voted, &option).await?;
-        Ok(voted.into())
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.ask_for_vote(Control::PreVote(plain_request(&request)), &option).await
     }
 
     async fn full_snapshot(
         &mut self,
-        vote: VoteOf<TypeConfig>,
+        vote: VoteOf,
         snapshot: Snapshot,
-        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let head = codec::encode(&SnapshotHead {
-            vote: (&vote).into(),
-            last: snapshot.meta.last_log_id.as_ref().map(Into::into),
-            membership_id: snapshot.meta.last_membership.log_id().as_ref().map(Into::into),
-            membership: WireMembership::from(snapshot.meta.last_membership.membership()),
-        });
-        let mut lead = BytesMut::with_capacity(4 + head.len());
-        lead.put_u32(head.len() as u32);
-        lead.put_slice(&head);
-        let parts = vec![lead.freeze(), Bytes::from(snapshot.snapshot.into_inner())];
-        let sent = self.call(FrameKind::Snapshot, parts, SNAPSHOT_MAX);
-        let frame = tokio::select! {
-            closed = cancel => return Err(StreamingError::Closed(closed)),
-            frame = sent => frame,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let send = async {
+            let mut connection = self.connect(Channel::Control).await?;
+            send_snapshot(&self.shared.log, &mut connection, &vote, &snapshot).await
         };
-        let installed = frame.and_then(|frame| frame.control::<crate::wire::WireVote>(FrameKind::Installed));
-        match installed {
-            Ok(vote) => Ok(SnapshotResponse::new(Vote::from(vote))),
-            Err(error) => Err(StreamingError::Unreachable(Unreachable::new(&error))),
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = send => match sent {
+                Ok(vote) => Ok(SnapshotResponse::new(vote.into())),
+                Err(error) => {
+                    tracing::warn!(node = self.target, %error, "snapshot not sent");
+                    Err(StreamingError::Unreachable(Unreachable::from_string(error.to_string())))
+                }
+            },
         }
     }
 
     async fn transfer_leader(
         &mut self,
-        request: TransferLeaderRequest<TypeConfig>,
+        request: TransferLeaderRequest<Types>,
         option: RPCOption,
-    ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
-        let transfer = Transfer {
-            from: request.from_leader().into(),
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let control = Control::Transfer {
+            from_leader: PlainVote::from(request.from_leader()),
             to: *request.to_node_id(),
-            last: request.last_log_id().map(Into::into),
+            last: request.last_log_id().map(|id| EntryId::from(*id)),
         };
-        let refused: Option<String> =
-            self.ask(FrameKind::Transfer, &transfer, FrameKind::Transferred, &option).await?;
-        match refused {
-            None => Ok(Ok(())),
-            Some(reason) => Err(RPCError::Network(NetworkError::from_string(reason))),
-        }
-    }
-}
-
-type Answers<'s> = openraft::base::BoxStream<'s, Rpc<StreamAppendResult<TypeConfig>>>;
-
-/// The answers to a stream of appends.
-///
-/// The first request is awaited before anything is connected: openraft sleeps its back-off inside
-/// the request stream, and connecting first would burn a core on a peer that is dead.
-async fn answers<'s, S>(client: &'s mut PeerClient, mut input: S, option: RPCOption) -> Answers<'s>
-where
-    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
-{
-    let Some(first) = input.next().await else {
-        return futures_util::stream::empty().boxed();
-    };
-    let socket = match client.take_socket().await {
-        Ok(socket) => socket,
-        Err(error) => {
-            let error = unreachable_peer(error);
-            return futures_util::stream::once(std::future::ready(Err(error))).boxed();
-        }
-    };
-    let (reading, writing) = socket.into_split();
-    let (sent, expected) = mpsc::channel(APPENDS_IN_FLIGHT_MAX);
-    let writer = AbortOnDrop(tokio::spawn(write_all(first, input, writing, sent)));
-    let state = Some(Reading { reading, expected, limit: option.soft_ttl(), _writer: writer });
-    futures_util::stream::unfold(state, |state| async move {
-        let mut state = state?;
-        let previous = state.expected.recv().await?;
-        let answer = state.next().await;
-        match answer {
-            Ok(answer) => {
-                let result = answer.into_stream_result(previous);
-                let go_on = result.is_ok().then_some(state);
-                Some((Ok(result), go_on))
+        let Controlled::Transferred(outcome) = self.control(&control, option.soft_ttl().max(VOTE_PATIENCE)).await? else {
+            return Err(network_error("wrong answer".to_owned()));
+        };
+        Ok(match outcome {
+            PlainTransfer::Accepted => Ok(()),
+            PlainTransfer::VoteChanged { expected, actual } => {
+                Err(TransferLeaderError::VoteChanged { expected: expected.into(), actual: actual.into() })
             }
-            Err(error) => Some((Err(unreachable_peer(error)), None)),
-        }
-    })
-    .boxed()
-}
+            PlainTransfer::NotFlushed { expected, actual } => Err(TransferLeaderError::LogNotFlushed {
+                expected: expected.map(LogId::from),
+                actual: actual.map(LogId::from),
+            }),
+        })
+    }
 
-struct Reading {
-    reading: OwnedReadHalf,
-    expected: mpsc::Receiver<Option<LogId>>,
-    limit: Duration,
-    _writer: AbortOnDrop,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Result<Appended, NetError> {
-        // A follower that installs a big batch may take long, but not for ever.
-        let limit = self.limit.max(Duration::from_secs(2));
-        let timed_out = NetError::TimedOut { millis: limit.as_millis() as u64 };
-        let frame =
-            tokio::time::timeout(limit, frame::read(&mut self.reading)).await.map_err(|_| timed_out)??;
-        frame.control(FrameKind::Appended)
+    fn backoff(&self) -> Option<Backoff> {
+        let steps = [50, 100, 200, 300, 500].map(Duration::from_millis);
+        Some(Backoff::new(steps.into_iter().chain(std::iter::repeat(Duration::from_millis(500)))))
     }
 }
 
-async fn write_all<S>(
-    first: AppendEntriesRequest<TypeConfig>,
-    mut input: S,
-    mut writing: OwnedWriteHalf,
-    sent: mpsc::Sender<Option<LogId>>,
-) where
-    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
-{
-    let mut request = first;
-    loop {
-        if sent.send(request.prev_log_id.clone()).await.is_err() {
-            return;
+/// The writing side of a stream: it ends with the writer when every request is sent.
+type Sending = BoxFuture<'static, Result<Writer, std::io::Error>>;
+
+/// Requests going out and answers coming in, side by side.
+struct Exchange<'s> {
+    client: &'s mut Client,
+    reader: Option<Reader>,
+    sending: Option<Sending>,
+    /// The writer, once all requests went out.
+    writer: Option<Writer>,
+    /// Requests without an answer.
+    open: Arc<AtomicU64>,
+    patience: Duration,
+    /// No answer came during the last `patience`, although one was due.
+    is_late: bool,
+}
+
+/// Sends every request as it comes.
+async fn send_all(
+    shared: Arc<Shared>,
+    mut writer: Writer,
+    mut requests: impl Stream<Item = AppendEntriesRequest<Types>> + Unpin,
+    open: Arc<AtomicU64>,
+) -> Result<Writer, std::io::Error> {
+    while let Some(request) = requests.next().await {
+        let last = shared.log.last().map_or(0, |last| last.index);
+        let (head, slices): (_, Vec<Bytes>) = encode_append(request, last);
+        open.fetch_add(1, Ordering::Relaxed);
+        writer.write_slices(FrameType::Append, &head, &slices).await?;
+    }
+    Ok(writer)
+}
+
+impl Exchange<'_> {
+    /// The next answer; `None` when every request was answered, and then the connection is kept for the next stream.
+    async fn next(&mut self) -> Option<AppendResult> {
+        let outcome = self.wait().await?;
+        match outcome {
+            Ok(Ok(matched)) => {
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                self.is_late = false;
+                Some(Ok(Ok(matched)))
+            }
+            // After anything else the peer's side of the stream is over, and so is the connection.
+            other => {
+                self.reader = None;
+                Some(other)
+            }
         }
-        if let Err(error) = frame::write_append(&mut writing, &request).await {
-            tracing::debug!(%error, "append could not be written");
-            return;
-        }
-        match input.next().await {
-            Some(next) => request = next,
-            None => return,
+    }
+
+    async fn wait(&mut self) -> Option<AppendResult> {
+        loop {
+            if self.open.load(Ordering::Relaxed) == 0 && self.writer.is_some() {
+                let (reader, writer) = (self.reader.take()?, self.writer.take()?);
+                self.client.append = Some(Connection { reader, writer });
+                return None;
+            }
+            let reader = self.reader.as_mut()?;
+            let sending = async {
+                match self.sending.as_mut() {
+                    Some(sending) => sending.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = reader.read() => return Some(judge(answer)),
+                sent = sending => {
+                    self.sending = None;
+                    match sent {
+                        Ok(writer) => self.writer = Some(writer),
+                        Err(error) => return Some(Err(network_error(error.to_string()))),
+                    }
+                }
+                () = tokio::time::sleep(self.patience) => {
+                    let is_due = self.open.load(Ordering::Relaxed) > 0;
+                    if is_due && self.is_late {
+                        return Some(Err(network_error("no answer in time".to_owned())));
+                    }
+                    self.is_late = is_due;
+                }
+            }
         }
     }
 }
 
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
+fn judge(answer: std::io::Result<(FrameType, Bytes)>) -> AppendResult {
+    match answer {
+        Ok((FrameType::Appended, payload)) => decode_appended(payload).map_err(|error| network_error(error.to_string())),
+        Ok((FrameType::Failed, payload)) => {
+            let text = String::from_utf8_lossy(&payload).into_owned();
+            Err(RPCError::Unreachable(Unreachable::from_string(text)))
+        }
+        Ok(_) => Err(network_error("wrong answer".to_owned())),
+        Err(error) => Err(network_error(error.to_string())),
     }
-}
-
-fn last_of(request: &AppendEntriesRequest<TypeConfig>) -> Option<LogId> {
-    request.entries.last().map(|entry| entry.id.clone()).or_else(|| request.prev_log_id.clone())
 }

@@ -1,231 +1,240 @@
-//! Frames between replicas: `u32 bytes that follow | u8 kind | control struct or raw bytes`.
-//!
-//! An append's entries are slices of the mapped log and leave in one vectored write; at the
-//! other end they arrive in one buffer, are checked once, and become slices of it.
-
-use std::io::IoSlice;
+//! The frames: length, type, payload. Requests to append are laid out by hand, since they carry the log's own bytes; the
+//! small ones go through `codec`.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use openraft::raft::AppendEntriesRequest;
-use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::codec;
-use crate::envelope::{self, ENVELOPE_BYTES, Envelope, Kind};
-use crate::error::{EnvelopeError, NetError};
-use crate::types::{LogEntry, LogId, Payload, StoredRecord, TypeConfig};
-use crate::wire::{AppendHead, WireLogId, WireMembership};
-
-/// The largest frame: a batch may reach its limit plus one entry of the largest message.
-pub(crate) const FRAME_BYTES_MAX: u32 = 64 << 20;
+use crate::codec::PlainVote;
+use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId};
+use crate::error::LogError;
+use crate::log::stored_entry;
+use crate::snapshot::PlainSnapshot;
+use crate::types::{LogEntry, LogId, Payload, Types, VoteOf};
 
 /// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum FrameKind {
-    Hello = 1,
-    Welcome = 2,
-    Refused = 3,
-    Append = 10,
-    Appended = 11,
-    Vote = 12,
-    PreVote = 13,
-    Voted = 14,
-    Transfer = 15,
-    Transferred = 16,
-    Snapshot = 17,
-    Installed = 18,
-    Fetch = 19,
-    Fetched = 20,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameType {
+    Hello,
+    Welcome,
+    Refused,
+    Append,
+    Appended,
+    Control,
+    Controlled,
+    Raw,
+    Failed,
 }
 
-impl TryFrom<u8> for FrameKind {
-    type Error = NetError;
+impl FrameType {
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Hello => 1,
+            Self::Welcome => 2,
+            Self::Refused => 3,
+            Self::Append => 4,
+            Self::Appended => 5,
+            Self::Control => 6,
+            Self::Controlled => 7,
+            Self::Raw => 8,
+            Self::Failed => 9,
+        }
+    }
 
-    fn try_from(kind: u8) -> Result<Self, NetError> {
-        use FrameKind as K;
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         let all = [
-            K::Hello,
-            K::Welcome,
-            K::Refused,
-            K::Append,
-            K::Appended,
-            K::Vote,
-            K::PreVote,
-            K::Voted,
-            K::Transfer,
-            K::Transferred,
-            K::Snapshot,
-            K::Installed,
-            K::Fetch,
-            K::Fetched,
+            Self::Hello,
+            Self::Welcome,
+            Self::Refused,
+            Self::Append,
+            Self::Appended,
+            Self::Control,
+            Self::Controlled,
+            Self::Raw,
+            Self::Failed,
         ];
-        all.into_iter().find(|known| *known as u8 == kind).ok_or(NetError::FrameUnexpected { kind })
+        all.into_iter().find(|frame| frame.number() == number)
     }
 }
 
-/// A frame as it arrived.
+/// What a peer sent wrong.
+#[derive(Debug, Error)]
+pub(crate) enum FrameError {
+    #[error("the frame ends too early")]
+    Short,
+    #[error("the frame has a value that does not exist")]
+    Value,
+    #[error(transparent)]
+    Entry(#[from] LogError),
+}
+
+/// A small request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Control {
+    Vote(PlainVoteRequest),
+    PreVote(PlainVoteRequest),
+    Transfer { from_leader: PlainVote, to: u64, last: Option<EntryId> },
+    /// A snapshot follows: raw frames from `first_position` on, then `Install`.
+    Snapshot { vote: PlainVote, snapshot: Box<PlainSnapshot>, first_position: u64 },
+    Install,
+    /// Asks for raw bytes of the applied log.
+    Fetch { position: u64, len: u32 },
+}
+
+/// A request for a vote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PlainVoteRequest {
+    pub(crate) vote: PlainVote,
+    pub(crate) last: Option<EntryId>,
+    pub(crate) is_transfer: bool,
+}
+
+/// The answer to a small request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Controlled {
+    Vote { vote: PlainVote, last: Option<EntryId>, is_granted: bool },
+    Transferred(PlainTransfer),
+    Installed(PlainVote),
+}
+
+/// What became of a transfer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum PlainTransfer {
+    Accepted,
+    VoteChanged { expected: PlainVote, actual: PlainVote },
+    NotFlushed { expected: Option<EntryId>, actual: Option<EntryId> },
+}
+
+/// A request to append, and the last index that its sender holds.
 #[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: FrameKind,
-    pub(crate) payload: Bytes,
+pub(crate) struct AppendFrame {
+    pub(crate) request: AppendEntriesRequest<Types>,
+    pub(crate) sender_last: u64,
 }
 
-impl Frame {
-    /// The payload as a control struct, when the frame is of this kind.
-    pub(crate) fn control<T: DeserializeOwned>(&self, kind: FrameKind) -> Result<T, NetError> {
-        self.expect(kind)?;
-        Ok(codec::decode(&self.payload)?)
+/// Encodes a request: the head, and the entries as the slices of the log that they are.
+pub(crate) fn encode_append(request: AppendEntriesRequest<Types>, sender_last: u64) -> (BytesMut, Vec<Bytes>) {
+    let mut head = BytesMut::with_capacity(128);
+    put_vote(&mut head, &request.vote);
+    put_id(&mut head, request.prev_log_id);
+    put_id(&mut head, request.leader_commit);
+    head.put_u64(sender_last);
+    head.put_u32(request.entries.len() as u32);
+    let mut slices = Vec::with_capacity(request.entries.len());
+    for entry in request.entries {
+        match entry.payload {
+            Payload::Stored(stored) => slices.push(stored.bytes),
+            Payload::Blank | Payload::Proposed(_) | Payload::Membership(_) => {
+                unreachable!("replication reads entries back from the log")
+            }
+        }
     }
+    (head, slices)
+}
 
-    /// Fails unless the frame is of this kind; a refusal carries the peer's reason.
-    pub(crate) fn expect(&self, kind: FrameKind) -> Result<(), NetError> {
-        if self.kind == kind {
-            return Ok(());
+/// Decodes a request and checks each entry's checksum: the only time that a follower does.
+pub(crate) fn decode_append(mut payload: Bytes) -> Result<AppendFrame, FrameError> {
+    let vote = get_vote(&mut payload)?;
+    let prev_log_id = get_id(&mut payload)?;
+    let leader_commit = get_id(&mut payload)?;
+    let sender_last = payload.try_get_u64().map_err(|_| FrameError::Short)?;
+    let count = payload.try_get_u32().map_err(|_| FrameError::Short)? as usize;
+    if count > payload.len() / ENVELOPE_BYTES {
+        return Err(FrameError::Short);
+    }
+    let mut entries: Vec<LogEntry> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let envelope = Envelope::decode(&payload).ok_or(FrameError::Value)?;
+        if envelope.total as usize > payload.len() {
+            return Err(FrameError::Short);
         }
-        if self.kind == FrameKind::Refused {
-            return Err(NetError::Refused { reason: codec::decode(&self.payload)? });
+        let bytes = payload.split_to(envelope.total as usize);
+        let envelope = Envelope::check(&bytes)?;
+        let follows = entries.last().map_or(prev_log_id.map(|id| id.index), |entry| Some(entry.id.index));
+        if follows.map_or(0, |index| index + 1) != envelope.id.index {
+            return Err(FrameError::Value);
         }
-        Err(NetError::FrameUnexpected { kind: self.kind as u8 })
+        entries.push(stored_entry(&envelope, bytes)?);
+    }
+    if !payload.is_empty() {
+        return Err(FrameError::Value);
+    }
+    Ok(AppendFrame { request: AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, sender_last })
+}
+
+/// Encodes the answer to a request to append.
+pub(crate) fn encode_appended(result: &StreamAppendResult<Types>) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(32);
+    match result {
+        Ok(matched) => {
+            bytes.put_u8(0);
+            put_id(&mut bytes, *matched);
+        }
+        Err(StreamAppendError::Conflict(at)) => {
+            bytes.put_u8(1);
+            put_id(&mut bytes, Some(*at));
+        }
+        Err(StreamAppendError::HigherVote(vote)) => {
+            bytes.put_u8(2);
+            put_vote(&mut bytes, vote);
+        }
+    }
+    bytes
+}
+
+/// Decodes the answer to a request to append.
+pub(crate) fn decode_appended(mut payload: Bytes) -> Result<StreamAppendResult<Types>, FrameError> {
+    match payload.try_get_u8().map_err(|_| FrameError::Short)? {
+        0 => Ok(Ok(get_id(&mut payload)?)),
+        1 => Ok(Err(StreamAppendError::Conflict(get_id(&mut payload)?.ok_or(FrameError::Value)?))),
+        2 => Ok(Err(StreamAppendError::HigherVote(get_vote(&mut payload)?))),
+        _ => Err(FrameError::Value),
     }
 }
 
-/// Reads one whole frame.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Frame, NetError> {
-    let bytes = stream.read_u32().await?;
-    if bytes == 0 || bytes > FRAME_BYTES_MAX {
-        return Err(NetError::FrameTooLarge { bytes });
-    }
-    let kind = FrameKind::try_from(stream.read_u8().await?)?;
-    let want = bytes as usize - 1;
-    // A hostile length costs only what really arrives.
-    let mut payload = BytesMut::with_capacity(want.min(1 << 20));
-    while payload.len() < want {
-        payload.reserve((want - payload.len()).min(1 << 20));
-        let left = want - payload.len();
-        let mut limited = (&mut payload).limit(left);
-        if stream.read_buf(&mut limited).await? == 0 {
-            return Err(NetError::Socket(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-    }
-    Ok(Frame { kind, payload: payload.freeze() })
+fn put_vote(bytes: &mut BytesMut, vote: &VoteOf) {
+    let vote = PlainVote::from(vote);
+    bytes.put_u64(vote.term);
+    bytes.put_u64(vote.node);
+    bytes.put_u8(vote.is_committed.into());
 }
 
-/// Writes a frame that is one control struct.
-pub(crate) async fn write_control(
-    stream: &mut (impl AsyncWrite + Unpin),
-    kind: FrameKind,
-    control: &impl Serialize,
-) -> Result<(), NetError> {
-    write_parts(stream, kind, vec![codec::encode(control).into()]).await
-}
-
-/// Writes a frame whose payload lies in several places, without gathering it first.
-pub(crate) async fn write_parts(
-    stream: &mut (impl AsyncWrite + Unpin),
-    kind: FrameKind,
-    mut parts: Vec<Bytes>,
-) -> Result<(), NetError> {
-    let bytes = 1 + parts.iter().map(Bytes::len).sum::<usize>();
-    if bytes as u64 > u64::from(FRAME_BYTES_MAX) {
-        return Err(NetError::FrameTooLarge { bytes: u32::try_from(bytes).unwrap_or(u32::MAX) });
-    }
-    let mut head = BytesMut::with_capacity(5);
-    head.put_u32(bytes as u32);
-    head.put_u8(kind as u8);
-    parts.insert(0, head.freeze());
-    let mut first = 0;
-    while first < parts.len() {
-        let slices: Vec<IoSlice<'_>> =
-            parts[first..].iter().take(64).map(|part| IoSlice::new(part)).collect();
-        let mut written = stream.write_vectored(&slices).await?;
-        if written == 0 {
-            return Err(NetError::Socket(std::io::ErrorKind::WriteZero.into()));
-        }
-        while first < parts.len() && written >= parts[first].len() {
-            written -= parts[first].len();
-            first += 1;
-        }
-        if written > 0 {
-            parts[first].advance(written);
-        }
-    }
-    Ok(())
-}
-
-/// Writes an append: its control part, then the entries as the log holds them.
-pub(crate) async fn write_append(
-    stream: &mut (impl AsyncWrite + Unpin),
-    request: &AppendEntriesRequest<TypeConfig>,
-) -> Result<(), NetError> {
-    let head = AppendHead {
-        vote: (&request.vote).into(),
-        previous: request.prev_log_id.as_ref().map(Into::into),
-        commit: request.leader_commit.as_ref().map(Into::into),
-        entries: request.entries.len() as u32,
+fn get_vote(payload: &mut Bytes) -> Result<VoteOf, FrameError> {
+    let mut get = || payload.try_get_u64().map_err(|_| FrameError::Short);
+    let (term, node) = (get()?, get()?);
+    let is_committed = match payload.try_get_u8().map_err(|_| FrameError::Short)? {
+        0 => false,
+        1 => true,
+        _ => return Err(FrameError::Value),
     };
-    let head = codec::encode(&head);
-    let mut lead = BytesMut::with_capacity(4 + head.len());
-    lead.put_u32(head.len() as u32);
-    lead.put_slice(&head);
-    let mut parts = Vec::with_capacity(request.entries.len() + 2);
-    parts.push(lead.freeze());
-    for entry in &request.entries {
-        match &entry.payload {
-            Payload::Stored(record) => parts.push(record.bytes.clone()),
-            other => unreachable!("only stored entries leave the log, not {other}"),
-        }
-    }
-    write_parts(stream, FrameKind::Append, parts).await
+    Ok(PlainVote { term, node, is_committed }.into())
 }
 
-/// Reads an append out of its frame; every entry's checksum is verified here and only here.
-pub(crate) fn parse_append(
-    payload: &Bytes,
-    segment_bytes: u64,
-) -> Result<AppendEntriesRequest<TypeConfig>, NetError> {
-    let short = EnvelopeError::TooShort { bytes: payload.len() };
-    let mut at = payload.clone();
-    if at.len() < 4 {
-        return Err(short.into());
-    }
-    let head_bytes = at.get_u32() as usize;
-    if at.len() < head_bytes {
-        return Err(short.into());
-    }
-    let head: AppendHead = codec::decode(&at.split_to(head_bytes))?;
-    let mut entries = Vec::with_capacity((head.entries as usize).min(at.len() / ENVELOPE_BYTES));
-    for _ in 0..head.entries {
-        let envelope = Envelope::decode(&at, segment_bytes)?;
-        if at.len() < envelope.total_bytes as usize {
-            return Err(EnvelopeError::SizeImpossible { total_bytes: envelope.total_bytes }.into());
+fn put_id(bytes: &mut BytesMut, id: Option<LogId>) {
+    match id.map(EntryId::from) {
+        None => bytes.put_u8(0),
+        Some(id) => {
+            bytes.put_u8(1);
+            bytes.put_u64(id.term);
+            bytes.put_u64(id.node);
+            bytes.put_u64(id.index);
         }
-        let bytes = at.split_to(envelope.total_bytes as usize);
-        envelope::verify(&bytes)?;
-        entries.push(entry(&envelope, bytes)?);
     }
-    Ok(AppendEntriesRequest {
-        vote: head.vote.into(),
-        prev_log_id: head.previous.map(Into::into),
-        entries,
-        leader_commit: head.commit.map(Into::into),
-    })
 }
 
-/// An entry over bytes whose checksum was verified.
-pub(crate) fn entry(envelope: &Envelope, bytes: Bytes) -> Result<LogEntry, NetError> {
-    let membership = match envelope.kind {
-        Kind::Membership => Some(codec::decode::<WireMembership>(&bytes[ENVELOPE_BYTES..])?.try_into()?),
-        Kind::Blank | Kind::Messages | Kind::System => None,
-    };
-    let id = WireLogId { term: envelope.term, node: envelope.node, index: envelope.index };
-    Ok(LogEntry {
-        id: LogId::from(id),
-        payload: Payload::Stored(StoredRecord {
-            kind: envelope.kind,
-            membership,
-            position: envelope.position,
-            bytes,
-        }),
-    })
+fn get_id(payload: &mut Bytes) -> Result<Option<LogId>, FrameError> {
+    match payload.try_get_u8().map_err(|_| FrameError::Short)? {
+        0 => Ok(None),
+        1 => {
+            let mut get = || payload.try_get_u64().map_err(|_| FrameError::Short);
+            let (term, node, index) = (get()?, get()?, get()?);
+            Ok(Some(EntryId { term, node, index }.into()))
+        }
+        _ => Err(FrameError::Value),
+    }
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

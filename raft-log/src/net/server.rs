@@ -1,247 +1,259 @@
-//! The other side: what peers ask of us.
-//!
-//! Each connection says in its first frame what it is for and who sends it; a peer with another
-//! layout, group or segment size is refused there with one clear line and never heard again.
+//! The called side: greets, judges, and hands requests to the consensus.
 
-use std::io::Cursor;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use futures_util::{Stream, StreamExt};
-use openraft::Raft;
-use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
-use openraft::storage::RaftStateMachine;
-use tokio::net::tcp::OwnedReadHalf;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use openraft::raft::{AppendEntriesRequest, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::codec;
-use crate::error::{EnvelopeError, NetError};
-use crate::net::frame::{self, Frame, FrameKind};
-use crate::net::shared::Shared;
-use crate::types::{LogId, Snapshot, SnapshotData, TypeConfig, Vote};
-use crate::wire::{Appended, Ballot, Lane, Range, SnapshotHead, Transfer, Voted, WireVote};
+use crate::codec::{self, PlainVote};
+use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId};
+use crate::net::connection::{Connection, Reader, Writer};
+use crate::net::frame::{
+    Control, Controlled, FrameType, PlainTransfer, PlainVoteRequest, decode_append, encode_appended,
+};
+use crate::net::handshake::{CallError, Channel, Hello, judge};
+use crate::net::snapshot::{RAW_BYTES_MAX, receive_raw, write_raw_frame};
+use crate::raft_log::RaftHandle;
+use crate::shared::Shared;
+use crate::snapshot::PlainSnapshot;
+use crate::types::{LogId, Payload, Types, VoteOf};
 
-/// Peers are few and hold three connections each; whatever comes beyond is not a peer.
-const CONNECTIONS_MAX: usize = 64;
-/// The longest raw range that one fetch hands out.
-const FETCH_BYTES_MAX: u32 = 1 << 20;
+/// Connections at the same time: a few for each member, and room for those that reconnect.
+const CONNECTIONS_MAX: usize = 256;
 
-/// Raw bytes of the log, for a replica that lacks what came before the first entry.
-pub(crate) trait RawLog: Send + Sync + 'static {
-    /// Bytes from `from`, at most `bytes` and at most to the end of their segment.
-    fn raw(&self, from: u64, bytes: u32) -> Option<Bytes>;
-}
+/// How long a caller may take for its first words.
+const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers peers until the listener's task is dropped.
-pub(crate) async fn serve<M>(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    raft: Raft<TypeConfig, M>,
-    log: Arc<dyn RawLog>,
-) where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Requests of one connection that are decoded and not yet taken by the consensus.
+const REQUESTS_WAITING_MAX: usize = 4;
+
+/// Serves peers until dropped.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, raft: RaftHandle, frame_bytes_max: usize) {
     let mut connections = JoinSet::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "peer could not be accepted");
-                // Out of descriptors: taking a breath is all that can help.
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                continue;
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
+                    connections.spawn(serve_one(stream, shared.clone(), raft.clone(), frame_bytes_max));
+                }
+                Ok(_) => tracing::warn!("too many connections from peers"),
+                // For instance no file descriptor left: waiting a moment keeps the loop from spinning.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a peer");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve_one(stream: TcpStream, shared: Arc<Shared>, raft: RaftHandle, frame_bytes_max: usize) {
+    let peer = stream.peer_addr().ok();
+    let served = async {
+        let mut connection = Connection::over(stream, frame_bytes_max)?;
+        let greeted = tokio::time::timeout(GREETING_PATIENCE, greet(&mut connection, &shared)).await;
+        match greeted.map_err(|_| CallError::TimedOut)?? {
+            Channel::Append => serve_append(connection, &shared, &raft).await,
+            Channel::Control => serve_control(connection, &shared, &raft).await,
+            Channel::Greeting => Ok(()),
+        }
+    };
+    if let Err(error) = served.await {
+        tracing::debug!(?peer, %error, "connection of a peer ended");
+    }
+}
+
+async fn greet(connection: &mut Connection, shared: &Shared) -> Result<Channel, CallError> {
+    let (FrameType::Hello, payload) = connection.reader.read().await? else { return Err(CallError::Unexpected) };
+    let hello: Hello = codec::decode("greeting", &payload).map_err(|_| CallError::Unexpected)?;
+    match judge(&hello, shared) {
+        Ok(welcome) => {
+            let bytes = codec::encode("greeting", &welcome).map_err(|_| CallError::Unexpected)?;
+            connection.writer.write(FrameType::Welcome, &bytes).await?;
+            Ok(hello.channel)
+        }
+        Err(refusal) => {
+            let bytes = codec::encode("refusal", &refusal).map_err(|_| CallError::Unexpected)?;
+            connection.writer.write(FrameType::Refused, &bytes).await?;
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Serves one stream of requests to append: reads ahead while earlier ones are written to disk, answers in order.
+async fn serve_append(connection: Connection, shared: &Shared, raft: &RaftHandle) -> Result<(), CallError> {
+    let Connection { reader, mut writer } = connection;
+    let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+    let waiting = stream::unfold(waiting, |mut waiting| async { waiting.recv().await.map(|next| (next, waiting)) });
+    let reading = read_requests(reader, shared, requests);
+    let mut answers = Box::pin(raft.stream_append(waiting));
+    let answering = async {
+        while let Some(answer) = answers.next().await {
+            let answer = answer.map_err(|error| CallError::Failed(error.to_string()))?;
+            writer.write(FrameType::Appended, &encode_appended(&answer)).await?;
+        }
+        Ok(())
+    };
+    let ended = tokio::select! {
+        ended = reading => ended,
+        ended = answering => return ended,
+    };
+    tell(&mut writer, &ended).await;
+    ended
+}
+
+/// Tells the peer why its connection ends, if there is something to tell.
+async fn tell(writer: &mut Writer, ended: &Result<(), CallError>) {
+    if let Err(CallError::Failed(text)) = ended {
+        let _ = writer.write(FrameType::Failed, text.as_bytes()).await;
+    }
+}
+
+async fn read_requests(
+    mut reader: Reader,
+    shared: &Shared,
+    requests: mpsc::Sender<AppendEntriesRequest<Types>>,
+) -> Result<(), CallError> {
+    loop {
+        let (FrameType::Append, payload) = reader.read().await? else { return Err(CallError::Unexpected) };
+        let frame = decode_append(payload).map_err(|error| CallError::Failed(error.to_string()))?;
+        shared.heard_leader(frame.request.vote, frame.sender_last);
+        if begins_elsewhere(&frame.request, shared) {
+            return Err(CallError::Failed("an empty log must begin with this group's snapshot".to_owned()));
+        }
+        if requests.send(frame.request).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a request's first entry lies behind bytes that this log does not have.
+fn begins_elsewhere(request: &AppendEntriesRequest<Types>, shared: &Shared) -> bool {
+    let Some(first) = request.entries.first() else { return false };
+    let Payload::Stored(stored) = &first.payload else { return false };
+    request.prev_log_id.is_none()
+        && shared.log.last().is_none()
+        && Envelope::decode(&stored.bytes).is_some_and(|envelope| envelope.position != shared.log.end())
+}
+
+async fn serve_control(mut connection: Connection, shared: &Shared, raft: &RaftHandle) -> Result<(), CallError> {
+    loop {
+        let (FrameType::Control, payload) = connection.reader.read().await? else { return Err(CallError::Unexpected) };
+        let request: Control = codec::decode("request", &payload).map_err(|_| CallError::Unexpected)?;
+        let outcome = match request {
+            Control::Vote(request) => vote(shared, raft, &request, true).await.map(Some),
+            Control::PreVote(request) => vote(shared, raft, &request, false).await.map(Some),
+            Control::Transfer { from_leader, to, last } => transfer(raft, from_leader, to, last).await.map(Some),
+            Control::Snapshot { vote, snapshot, first_position } => {
+                install(shared, raft, &mut connection, vote, *snapshot, first_position).await.map(Some)
             }
+            Control::Fetch { position, len } => fetch(shared, &mut connection, position, len).await.map(|()| None),
+            Control::Install => Err(CallError::Unexpected),
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::warn!(%from, "too many peer connections");
-            continue;
-        };
-        let (shared, raft, log) = (shared.clone(), raft.clone(), log.clone());
-        connections.spawn(async move {
-            let _place = place;
-            if let Err(error) = connection(stream, from, shared, raft, log).await {
-                tracing::debug!(%from, %error, "peer connection ended");
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                let bytes = codec::encode("answer", &answer).map_err(|_| CallError::Unexpected)?;
+                connection.writer.write(FrameType::Controlled, &bytes).await?;
             }
-        });
-    }
-}
-
-async fn connection<M>(
-    mut stream: TcpStream,
-    from: SocketAddr,
-    shared: Arc<Shared>,
-    raft: Raft<TypeConfig, M>,
-    log: Arc<dyn RawLog>,
-) -> Result<(), NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let hello = shared.accept(&mut stream, from).await?;
-    match hello.lane {
-        Lane::Bulk => bulk(stream, &shared, &raft).await,
-        Lane::Control | Lane::Snapshot => answer_each(stream, &shared, &raft, &*log).await,
-    }
-}
-
-/// A stream of appends and the stream of their answers.
-async fn bulk<M>(stream: TcpStream, shared: &Arc<Shared>, raft: &Raft<TypeConfig, M>) -> Result<(), NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let (reading, mut writing) = stream.into_split();
-    let requests = requests(reading, shared.segment_bytes);
-    let mut answers = std::pin::pin!(raft.stream_append(requests));
-    while let Some(answer) = answers.next().await {
-        let Ok(answer) = answer else { return Ok(()) };
-        frame::write_control(&mut writing, FrameKind::Appended, &Appended::from(answer)).await?;
-    }
-    Ok(())
-}
-
-/// The appends of a connection; a broken one ends the stream, and the peer connects anew.
-fn requests(
-    reading: OwnedReadHalf,
-    segment_bytes: u64,
-) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static {
-    futures_util::stream::unfold(reading, move |mut reading| async move {
-        let frame = frame::read(&mut reading).await.ok()?;
-        let parsed =
-            frame.expect(FrameKind::Append).and_then(|()| frame::parse_append(&frame.payload, segment_bytes));
-        match parsed {
-            Ok(request) => Some((request, reading)),
             Err(error) => {
-                tracing::error!(%error, "append from a peer is broken");
-                None
+                let ended = Err(error);
+                tell(&mut connection.writer, &ended).await;
+                return ended;
             }
         }
+    }
+}
+
+async fn vote(
+    shared: &Shared,
+    raft: &RaftHandle,
+    request: &PlainVoteRequest,
+    is_real: bool,
+) -> Result<Controlled, CallError> {
+    let asked = VoteRequest {
+        vote: request.vote.into(),
+        last_log_id: request.last.map(LogId::from),
+        leadership_transfer: request.is_transfer,
+    };
+    let answer = if shared.is_on_probation() {
+        let none = PlainVote { term: 0, node: shared.node, is_committed: false };
+        let own = shared.log.vote().unwrap_or_else(|| none.into());
+        Ok(VoteResponse::new(own, shared.log.last().map(LogId::from), false))
+    } else if is_real {
+        raft.vote(asked).await
+    } else {
+        raft.pre_vote(asked).await
+    };
+    let answer = answer.map_err(|error| CallError::Failed(error.to_string()))?;
+    Ok(Controlled::Vote {
+        vote: PlainVote::from(&answer.vote),
+        last: answer.last_log_id.map(EntryId::from),
+        is_granted: answer.vote_granted,
     })
 }
 
-async fn answer_each<M>(
-    mut stream: TcpStream,
-    shared: &Shared,
-    raft: &Raft<TypeConfig, M>,
-    log: &dyn RawLog,
-) -> Result<(), NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    loop {
-        let frame = frame::read(&mut stream).await?;
-        match frame.kind {
-            FrameKind::Append => {
-                let answer = append(&frame, shared, raft).await?;
-                frame::write_control(&mut stream, FrameKind::Appended, &answer).await?;
-            }
-            FrameKind::Vote | FrameKind::PreVote => {
-                let voted = vote(&frame, shared, raft).await;
-                match voted {
-                    Ok(voted) => frame::write_control(&mut stream, FrameKind::Voted, &voted).await?,
-                    Err(reason) => frame::write_control(&mut stream, FrameKind::Refused, &reason).await?,
-                }
-            }
-            FrameKind::Transfer => {
-                let refused = transfer(&frame, shared, raft).await?;
-                frame::write_control(&mut stream, FrameKind::Transferred, &refused).await?;
-            }
-            FrameKind::Snapshot => {
-                let vote = snapshot(&frame, raft).await?;
-                frame::write_control(&mut stream, FrameKind::Installed, &vote).await?;
-            }
-            FrameKind::Fetch => {
-                let range: Range = frame.control(FrameKind::Fetch)?;
-                match log.raw(range.from, range.bytes.min(FETCH_BYTES_MAX)) {
-                    Some(bytes) => frame::write_parts(&mut stream, FrameKind::Fetched, vec![bytes]).await?,
-                    None => {
-                        let reason = format!("no bytes at {}", range.from);
-                        frame::write_control(&mut stream, FrameKind::Refused, &reason).await?;
-                    }
-                }
-            }
-            other => return Err(NetError::FrameUnexpected { kind: other as u8 }),
+async fn transfer(
+    raft: &RaftHandle,
+    from_leader: PlainVote,
+    to: u64,
+    last: Option<EntryId>,
+) -> Result<Controlled, CallError> {
+    let request = TransferLeaderRequest::new(from_leader.into(), to, last.map(LogId::from));
+    let answer = raft.handle_transfer_leader(request).await;
+    Ok(Controlled::Transferred(match answer.map_err(|error| CallError::Failed(error.to_string()))? {
+        Ok(()) => PlainTransfer::Accepted,
+        Err(TransferLeaderError::VoteChanged { expected, actual }) => {
+            PlainTransfer::VoteChanged { expected: (&expected).into(), actual: (&actual).into() }
         }
-    }
+        Err(TransferLeaderError::LogNotFlushed { expected, actual }) => PlainTransfer::NotFlushed {
+            expected: expected.map(EntryId::from),
+            actual: actual.map(EntryId::from),
+        },
+    }))
 }
 
-async fn append<M>(frame: &Frame, shared: &Shared, raft: &Raft<TypeConfig, M>) -> Result<Appended, NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let request = frame::parse_append(&frame.payload, shared.segment_bytes)?;
-    let previous = request.prev_log_id.clone();
-    let last = request.entries.last().map(|entry| entry.id.clone()).or_else(|| previous.clone());
-    let response = raft.append_entries(request).await.map_err(stopped)?;
-    Ok(Appended::from_response(response, previous.as_ref(), last.as_ref()))
-}
-
-/// A granted or refused vote, or the reason why this replica takes no part.
-async fn vote<M>(frame: &Frame, shared: &Shared, raft: &Raft<TypeConfig, M>) -> Result<Voted, String>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let ballot: Ballot = frame.control(frame.kind).map_err(|error| error.to_string())?;
-    if !shared.may_vote() {
-        return Err("this replica is catching up after a power loss and does not vote yet".to_owned());
-    }
-    let request = VoteRequest::<TypeConfig>::from(ballot);
-    let response = match frame.kind {
-        FrameKind::PreVote => raft.pre_vote(request).await,
-        _ => raft.vote(request).await,
-    };
-    response.map(|response| Voted::from(&response)).map_err(|error| error.to_string())
-}
-
-/// `None` when this replica takes over, else why not.
-async fn transfer<M>(
-    frame: &Frame,
+async fn install(
     shared: &Shared,
-    raft: &Raft<TypeConfig, M>,
-) -> Result<Option<String>, NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let transfer: Transfer = frame.control(FrameKind::Transfer)?;
-    if !shared.may_vote() {
-        return Ok(Some("this replica is catching up after a power loss".to_owned()));
+    raft: &RaftHandle,
+    connection: &mut Connection,
+    vote: PlainVote,
+    snapshot: PlainSnapshot,
+    first_position: u64,
+) -> Result<Controlled, CallError> {
+    let vote = VoteOf::from(vote);
+    if let Some(own) = shared.log.vote()
+        && own.leader_id > vote.leader_id
+    {
+        return Ok(Controlled::Installed(PlainVote::from(&own)));
     }
-    let request =
-        TransferLeaderRequest::new(Vote::from(transfer.from), transfer.to, transfer.last.map(LogId::from));
-    let outcome = raft.handle_transfer_leader(request).await.map_err(stopped)?;
-    Ok(outcome.err().map(|error| error.to_string()))
+    let snapshot = snapshot.into_snapshot().map_err(|error| CallError::Failed(error.to_string()))?;
+    receive_raw(&shared.log, connection, first_position, snapshot.snapshot.next_position).await?;
+    let answer = raft.install_full_snapshot(vote, snapshot).await;
+    let answer = answer.map_err(|error| CallError::Failed(error.to_string()))?;
+    Ok(Controlled::Installed(PlainVote::from(&answer.vote)))
 }
 
-async fn snapshot<M>(frame: &Frame, raft: &Raft<TypeConfig, M>) -> Result<WireVote, NetError>
-where
-    M: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>,
-{
-    let mut at = frame.payload.clone();
-    let short = EnvelopeError::TooShort { bytes: at.len() };
-    if at.len() < 4 {
-        return Err(short.into());
-    }
-    let head_bytes = at.get_u32() as usize;
-    if at.len() < head_bytes {
-        return Err(short.into());
-    }
-    let head: SnapshotHead = codec::decode(&at.split_to(head_bytes))?;
-    let meta = openraft::storage::SnapshotMeta {
-        last_log_id: head.last.map(LogId::from),
-        last_membership: openraft::StoredMembership::new(
-            head.membership_id.map(LogId::from),
-            head.membership.try_into()?,
-        ),
+/// Sends raw bytes of the applied part of the log, for a peer that repairs its own.
+async fn fetch(shared: &Shared, connection: &mut Connection, position: u64, len: u32) -> Result<(), CallError> {
+    let end = shared.applied.position();
+    let len = (len as usize).min(RAW_BYTES_MAX).min(end.saturating_sub(position) as usize);
+    let bytes = if len < ENVELOPE_BYTES {
+        Bytes::new()
+    } else {
+        shared.log.raw(position, len).map_err(|error| CallError::Failed(error.to_string()))?
     };
-    let snapshot = Snapshot { meta, snapshot: Cursor::new(at.to_vec()) };
-    let response = raft.install_full_snapshot(Vote::from(head.vote), snapshot).await.map_err(stopped)?;
-    Ok((&response.vote).into())
+    write_raw_frame(connection, position, bytes).await
 }
 
-/// Raft has stopped: the connection ends, and the peer will see it as down.
-fn stopped(error: impl std::fmt::Display) -> NetError {
-    NetError::Refused { reason: error.to_string() }
+/// Whether the group was formed, as far as this node knows; for tests and the facade.
+pub(crate) fn is_formed(shared: &Shared) -> bool {
+    shared.is_formed.load(Ordering::Relaxed)
 }

@@ -1,0 +1,165 @@
+//! The first words on every connection: who speaks to whom, about which group, in which format. A peer that could not share
+//! our bytes, or is not the one that it was, is refused before anything else happens, with the reason.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::codec;
+use crate::envelope::FORMAT_VERSION;
+use crate::net::connection::Connection;
+use crate::net::frame::FrameType;
+use crate::shared::Shared;
+use crate::types::Node;
+
+/// The version of the frames.
+const PROTOCOL_VERSION: u16 = 1;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Channel {
+    /// Entries, or heartbeats.
+    Append,
+    /// Votes, transfers, snapshots, raw bytes.
+    Control,
+    /// Only these words.
+    Greeting,
+}
+
+/// The caller's first words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    protocol: u16,
+    format: u8,
+    segment_bytes: u64,
+    group: String,
+    from: u64,
+    from_store: u128,
+    to: u64,
+    /// The store that the caller expects; 0 for any.
+    to_store: u128,
+    pub(crate) channel: Channel,
+}
+
+/// The answer of a peer that will talk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    pub(crate) store: u128,
+    /// Whether it belongs to a group already.
+    pub(crate) is_formed: bool,
+}
+
+/// The answer of a peer that will not.
+#[derive(Debug, Clone, Serialize, Deserialize, Error)]
+pub(crate) enum Refusal {
+    #[error("it speaks protocol version {theirs}, the caller {ours}")]
+    Protocol { ours: u16, theirs: u16 },
+    #[error("its log has format version {theirs}, the caller's {ours}")]
+    Format { ours: u8, theirs: u8 },
+    #[error("its segments have {theirs} bytes, the caller's {ours}")]
+    SegmentBytes { ours: u64, theirs: u64 },
+    #[error("it belongs to group {theirs:?}, the caller to {ours:?}")]
+    Group { ours: String, theirs: String },
+    #[error("it is node {theirs}, the caller asked for node {ours}")]
+    Node { ours: u64, theirs: u64 },
+    #[error("its store is a new one ({theirs:x}, not {ours:x}): it must be removed from the group and added again")]
+    StoreReplaced { ours: u128, theirs: u128 },
+    #[error("the caller's store is a new one: it must be removed from the group and added again")]
+    CallerReplaced,
+}
+
+/// Why a peer cannot be talked to.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the peer refused: {0}")]
+    Refused(#[from] Refusal),
+    #[error("the peer failed: {0}")]
+    Failed(String),
+    #[error("the peer answered with something else")]
+    Unexpected,
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+/// Who calls, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) group: String,
+    pub(crate) node: u64,
+    pub(crate) store: u128,
+    pub(crate) segment_bytes: u64,
+    pub(crate) frame_bytes_max: usize,
+}
+
+impl Caller {
+    /// Connects and greets.
+    pub(crate) async fn connect(
+        &self,
+        to: u64,
+        node: &Node,
+        channel: Channel,
+        patience: Duration,
+    ) -> Result<(Connection, Welcome), CallError> {
+        let greet = async {
+            let mut connection = Connection::connect(&node.address, self.frame_bytes_max, patience).await?;
+            let hello = Hello {
+                protocol: PROTOCOL_VERSION,
+                format: FORMAT_VERSION,
+                segment_bytes: self.segment_bytes,
+                group: self.group.clone(),
+                from: self.node,
+                from_store: self.store,
+                to,
+                to_store: node.store,
+                channel,
+            };
+            let hello = codec::encode("greeting", &hello).map_err(|_| CallError::Unexpected)?;
+            let (frame, payload) = connection.call(FrameType::Hello, &hello).await?;
+            match frame {
+                FrameType::Welcome => {
+                    let welcome = codec::decode("greeting", &payload).map_err(|_| CallError::Unexpected)?;
+                    Ok((connection, welcome))
+                }
+                FrameType::Refused => {
+                    let refusal: Refusal = codec::decode("refusal", &payload).map_err(|_| CallError::Unexpected)?;
+                    Err(refusal.into())
+                }
+                _ => Err(CallError::Unexpected),
+            }
+        };
+        tokio::time::timeout(patience, greet).await.unwrap_or(Err(CallError::TimedOut))
+    }
+}
+
+/// Judges a caller's first words.
+pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> {
+    let manifest = shared.log.manifest();
+    let known_store = shared.nodes.read().get(&hello.from).map_or(0, |node| node.store);
+    if hello.protocol != PROTOCOL_VERSION {
+        return Err(Refusal::Protocol { ours: hello.protocol, theirs: PROTOCOL_VERSION });
+    }
+    if hello.format != FORMAT_VERSION {
+        return Err(Refusal::Format { ours: hello.format, theirs: FORMAT_VERSION });
+    }
+    if hello.group != manifest.group {
+        return Err(Refusal::Group { ours: hello.group.clone(), theirs: manifest.group });
+    }
+    if hello.segment_bytes != manifest.segment_bytes {
+        return Err(Refusal::SegmentBytes { ours: hello.segment_bytes, theirs: manifest.segment_bytes });
+    }
+    if hello.to != manifest.node {
+        return Err(Refusal::Node { ours: hello.to, theirs: manifest.node });
+    }
+    if hello.to_store != 0 && hello.to_store != manifest.store {
+        return Err(Refusal::StoreReplaced { ours: hello.to_store, theirs: manifest.store });
+    }
+    if known_store != 0 && known_store != hello.from_store && hello.channel != Channel::Greeting {
+        return Err(Refusal::CallerReplaced);
+    }
+    Ok(Welcome { store: manifest.store, is_formed: shared.is_formed.load(Ordering::Relaxed) })
+}

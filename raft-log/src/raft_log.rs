@@ -1,0 +1,549 @@
+//! The facade: a replicated log of bytes, and nothing of openraft.
+//!
+//! It owns one thread, on which openraft, the transport and the batcher run, so that a flood of clients elsewhere in the
+//! process cannot starve an election. Everything that the owner is told comes through its `Stamper`, its `ApplySink`, the
+//! tickets of its proposals, and the status.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use disk::{Disk, Segments};
+use openraft::error::{ClientWriteError, RaftError};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Config, ReadPolicy, SnapshotPolicy};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+use crate::batch::{Proposal, Ticket};
+use crate::batcher::{Batcher, Limits};
+use crate::config::{Fatal, FlushMode, RaftLogConfig};
+use crate::envelope::EntryKind;
+use crate::error::{GroupError, LogError};
+use crate::log::{Log, Opening};
+use crate::log_store::{LogStore, REQUEST_BYTES_MAX};
+use crate::manifest::Shape;
+use crate::net::client::Network;
+use crate::net::handshake::{Caller, Channel};
+use crate::net::server;
+use crate::shared::Shared;
+use crate::sink::{ApplySink, Stamper};
+use crate::snapshot::Snapshots;
+use crate::state_machine::StateMachine;
+use crate::status::{Role, Status, translate};
+use crate::types::{Node, Types};
+
+pub(crate) type RaftHandle = openraft::Raft<Types, StateMachine>;
+
+/// How often figures that move with every entry are published; changes of role are published at once.
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a peer may take to say who it is.
+const GREETING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A replicated log. Dropping it stops it without handing leadership over; see [`RaftLog::stop`].
+#[derive(Debug)]
+pub struct RaftLog {
+    shared: Arc<Shared>,
+    batcher: Arc<Batcher>,
+    raft: RaftHandleDebug,
+    caller: Caller,
+    address: String,
+    status: watch::Receiver<Status>,
+    runtime: Handle,
+    thread: Mutex<Option<Thread>>,
+}
+
+/// openraft's handle has nothing to show.
+#[derive(Clone)]
+struct RaftHandleDebug(RaftHandle);
+
+impl std::fmt::Debug for RaftHandleDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Raft")
+    }
+}
+
+#[derive(Debug)]
+struct Thread {
+    stop: oneshot::Sender<()>,
+    handle: std::thread::JoinHandle<()>,
+}
+
+/// What the thread hands out once everything runs.
+struct Started {
+    raft: RaftHandle,
+    batcher: Arc<Batcher>,
+    status: watch::Receiver<Status>,
+    runtime: Handle,
+}
+
+impl RaftLog {
+    /// Opens, recovers and starts a log. Blocks until the sink has caught up with what is committed here.
+    pub fn start(
+        config: RaftLogConfig,
+        disk: Arc<dyn Disk>,
+        segments: Arc<Segments>,
+        stamper: Box<dyn Stamper>,
+        sink: Box<dyn ApplySink>,
+    ) -> Result<Self, LogError> {
+        config.validate(segments.segment_bytes())?;
+        let shape = Shape {
+            group: config.group.clone(),
+            node: config.node,
+            segment_bytes: segments.segment_bytes(),
+            prefix_end: config.prefix_end,
+        };
+        let log = Arc::new(Log::open(Opening {
+            disk: disk.clone(),
+            directory: config.directory.clone(),
+            segments,
+            shape,
+            flush: config.flush,
+            flush_interval: config.flush_interval,
+            fatal: config.fatal.clone(),
+        })?);
+        let snapshots = Arc::new(Snapshots::open(disk, config.directory.join("snapshots"), log.lost_copy)?);
+        if let Some(purged) = log.purged()
+            && snapshots.current().is_none()
+        {
+            return Err(LogError::SnapshotMissing { purged: purged.index });
+        }
+        let is_on_probation = config.flush == FlushMode::Async && log.lost_power && log.last().is_some();
+        let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), is_on_probation);
+        let shared = Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
+        let caller = caller(&config, &shared);
+        let address = config.address.clone();
+        let (started, thread) = spawn(config, shared.clone(), caller.clone(), stamper, sink)?;
+        let Started { raft, batcher, status, runtime } = started;
+        let raft = RaftHandleDebug(raft);
+        Ok(Self { shared, batcher, raft, caller, address, status, runtime, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Proposes records. They share an entry with whatever else waits; the ticket hears of everything, a refusal included.
+    pub fn propose(&self, proposal: Proposal) {
+        self.batcher.propose(EntryKind::Records, proposal);
+    }
+
+    /// Proposes one system command, an entry of its own.
+    pub fn propose_system(&self, command: &[u8], ticket: Box<dyn Ticket>) {
+        self.batcher.propose(EntryKind::System, Proposal { records: BytesMut::from(command), count: 1, ticket });
+    }
+
+    /// Follows the state of the log.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// The last applied index and where its entry ends: what lies below may be shown to consumers.
+    pub fn applied(&self) -> (Option<u64>, u64) {
+        (self.shared.applied.index(), self.shared.applied.position())
+    }
+
+    /// Shares raw bytes of the log.
+    pub fn read(&self, position: u64, len: usize) -> Result<Bytes, LogError> {
+        self.shared.log.raw(position, len)
+    }
+
+    /// The identity of this store.
+    pub fn store_identity(&self) -> u128 {
+        self.shared.log.manifest().store
+    }
+
+    /// Forms the group, once in its life, on one node. Every member must be there and must not belong to a group yet: a
+    /// wiped node can so never found a second group beside the one it was lost from.
+    ///
+    /// A classic store begins alone: it commits, lets a snapshot stand for its records, and then takes the others in.
+    pub async fn initialize(&self, members: BTreeMap<u64, String>) -> Result<(), GroupError> {
+        if server::is_formed(&self.shared) {
+            return Err(GroupError::AlreadyFormed);
+        }
+        let mut nodes = BTreeMap::new();
+        for (node, address) in &members {
+            nodes.insert(*node, self.ask(*node, address, true).await?);
+        }
+        let has_prefix = self.shared.log.manifest().prefix_end > 0;
+        let founders = if has_prefix {
+            nodes.iter().filter(|(node, _)| **node == self.shared.node).map(|(k, v)| (*k, v.clone())).collect()
+        } else {
+            nodes.clone()
+        };
+        let raft = self.raft.0.clone();
+        self.run(async move { raft.initialize(founders).await.map_err(|error| GroupError::Refused(error.to_string())) })
+            .await?;
+        if has_prefix {
+            self.wait_ready().await?;
+            self.stand_for_prefix().await?;
+            for (node, address) in members.iter().filter(|(node, _)| **node != self.shared.node) {
+                self.add_learner(*node, address).await?;
+            }
+            self.change_membership(members.keys().copied().collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a member without a vote, and waits until it has nearly caught up.
+    pub async fn add_learner(&self, node: u64, address: &str) -> Result<(), GroupError> {
+        let details = self.ask(node, address, false).await?;
+        let raft = self.raft.0.clone();
+        self.run(async move {
+            raft.add_learner(node, details, true).await.map(|_| ()).map_err(|error| refused(&error))
+        })
+        .await
+    }
+
+    /// Makes exactly these members the voters, through a joint configuration; they must be learners or voters already.
+    /// Who is not among them leaves the group.
+    pub async fn change_membership(&self, voters: BTreeSet<u64>) -> Result<(), GroupError> {
+        let raft = self.raft.0.clone();
+        self.run(async move {
+            raft.change_membership(voters, false).await.map(|_| ()).map_err(|error| refused(&error))
+        })
+        .await
+    }
+
+    /// Hands leadership to a voter and waits until it leads.
+    pub async fn transfer_leader(&self, to: u64, patience: Duration) -> Result<(), GroupError> {
+        let raft = self.raft.0.clone();
+        self.run(async move {
+            raft.trigger().transfer_leader(to).await.map_err(|error| GroupError::Refused(error.to_string()))
+        })
+        .await?;
+        self.wait_until(patience, |status| status.leader == Some(to)).await
+    }
+
+    /// Waits until everything that was committed anywhere before the call is applied here; only on the leader.
+    pub async fn read_barrier(&self) -> Result<(), GroupError> {
+        let raft = self.raft.0.clone();
+        let leader = self.status.borrow().leader;
+        self.run(async move {
+            let barrier = raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
+            barrier.map(|_| ()).map_err(|_| GroupError::NotLeader { leader })
+        })
+        .await
+    }
+
+    /// Retention: lets a snapshot stand for whole segments below `position` and unlinks them. Only segments whose end is a
+    /// known boundary that the sink has made durable can go; tells where the unlinked ones began.
+    pub async fn expire_before(&self, position: u64) -> Result<Vec<u64>, GroupError> {
+        let log = self.shared.log.clone();
+        let position = position.min(log.segments().segment_start(self.shared.applied.position()));
+        let prefix_end = log.segments().segment_start(log.manifest().prefix_end);
+        let (shared, limit) = (self.shared.clone(), position);
+        let boundaries = self.block(move || shared.snapshots.boundaries_before(limit)).await?;
+        let chosen = boundaries.into_iter().next();
+        let mut drop_to = position.min(prefix_end);
+        if let Some(snapshot) = chosen
+            && let Some(last) = snapshot.meta.last_log_id
+        {
+            drop_to = snapshot.snapshot.next_position;
+            let is_behind = self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last));
+            if is_behind {
+                self.shared.choose_boundary(Some(snapshot));
+                self.snapshot_and_purge(last.index).await?;
+            }
+        }
+        let shared = self.shared.clone();
+        self.block(move || {
+            let dropped = shared.log.segments().drop_before(drop_to).map_err(LogError::from)?;
+            shared.snapshots.drop_boundaries(drop_to)?;
+            Ok::<_, LogError>(dropped)
+        })
+        .await?
+        .map_err(GroupError::from)
+    }
+
+    /// Lets this node vote although its machine lost power and no leader is there to catch up with: an operator's word that
+    /// losing what the others may lack is better than waiting.
+    pub async fn trust(&self) -> Result<(), GroupError> {
+        if self.shared.trust() {
+            self.raft.0.runtime_config().elect(true);
+            self.shared.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Stops in order: takes nothing new, finishes what is under way, hands leadership over, flushes, notes a clean end.
+    pub async fn stop(&self, grace: Duration) -> Result<(), GroupError> {
+        self.batcher.stop();
+        let deadline = tokio::time::Instant::now() + grace;
+        while !self.batcher.is_drained() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.hand_over(deadline).await;
+        let raft = self.raft.0.clone();
+        let stopped = self.run(async move { raft.shutdown().await.map_err(|error| GroupError::Refused(error.to_string())) });
+        let _ = tokio::time::timeout_at(deadline + grace, stopped).await;
+        let log = self.shared.log.clone();
+        let closed = self.block(move || log.close()).await?;
+        self.stop_thread();
+        Ok(closed?)
+    }
+
+    /// Offers leadership to the voters, the one that has most first, until somebody takes it or time is up.
+    async fn hand_over(&self, deadline: tokio::time::Instant) {
+        loop {
+            let status = self.status.borrow().clone();
+            if status.role != Role::Leader {
+                return;
+            }
+            let others = status.peers.iter().filter(|peer| peer.is_voter && peer.node != self.shared.node);
+            let Some(best) = others.max_by_key(|peer| peer.matched).map(|peer| peer.node) else { return };
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                tracing::warn!("stopping without having handed leadership over");
+                return;
+            }
+            let _ = self.transfer_leader(best, left.min(Duration::from_millis(300))).await;
+        }
+    }
+
+    /// Lets a snapshot stand for a classic store's records and what followed so far.
+    async fn stand_for_prefix(&self) -> Result<(), GroupError> {
+        let Some(applied) = self.shared.applied.index() else { return Err(GroupError::TimedOut) };
+        self.shared.choose_boundary(None);
+        self.snapshot_and_purge(applied).await
+    }
+
+    /// Takes a snapshot at or behind `index`, then hides everything up to `index`.
+    async fn snapshot_and_purge(&self, index: u64) -> Result<(), GroupError> {
+        let raft = self.raft.0.clone();
+        let shared = self.shared.clone();
+        self.run(async move {
+            let fatal = |error: &dyn std::fmt::Display| GroupError::Refused(error.to_string());
+            raft.trigger().snapshot().await.map_err(|error| fatal(&error))?;
+            let wait = raft.wait(Some(Duration::from_secs(30)));
+            let has_snapshot = wait.metrics(|metrics| metrics.snapshot.is_some_and(|id| id.index >= index), "snapshot");
+            has_snapshot.await.map_err(|_| GroupError::TimedOut)?;
+            let upto = shared.snapshots.current().and_then(|snapshot| snapshot.meta.last_log_id).map_or(index, |id| id.index);
+            raft.trigger().purge_log(upto).await.map_err(|error| fatal(&error))?;
+            let is_purged = wait.metrics(|metrics| metrics.purged.is_some_and(|id| id.index >= upto), "purged");
+            is_purged.await.map(|_| ()).map_err(|_| GroupError::TimedOut)
+        })
+        .await
+    }
+
+    /// Asks a peer who it is.
+    async fn ask(&self, node: u64, address: &str, must_be_new: bool) -> Result<Node, GroupError> {
+        if node == self.shared.node {
+            return Ok(Node { address: self.address.clone(), store: self.store_identity() });
+        }
+        let (caller, target) = (self.caller.clone(), Node { address: address.to_owned(), store: 0 });
+        let greeted = self
+            .run(async move { Ok(caller.connect(node, &target, Channel::Greeting, GREETING_PATIENCE).await) })
+            .await?;
+        match greeted {
+            Ok((_, welcome)) if must_be_new && welcome.is_formed => Err(GroupError::AlreadyFormed),
+            Ok((_, welcome)) => Ok(Node { address: address.to_owned(), store: welcome.store }),
+            Err(error) => {
+                Err(GroupError::PeerUnreachable { node, address: address.to_owned(), reason: error.to_string() })
+            }
+        }
+    }
+
+    async fn wait_ready(&self) -> Result<(), GroupError> {
+        self.wait_until(Duration::from_secs(10), |status| status.ready).await
+    }
+
+    async fn wait_until(&self, patience: Duration, is_it: impl FnMut(&Status) -> bool) -> Result<(), GroupError> {
+        let mut status = self.status.clone();
+        match tokio::time::timeout(patience, status.wait_for(is_it)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(GroupError::Stopped),
+            Err(_) => Err(GroupError::TimedOut),
+        }
+    }
+
+    /// Runs a deed on the log's own runtime, whatever runtime the caller is on.
+    async fn run<T: Send + 'static>(
+        &self,
+        deed: impl Future<Output = Result<T, GroupError>> + Send + 'static,
+    ) -> Result<T, GroupError> {
+        self.runtime.spawn(deed).await.unwrap_or(Err(GroupError::Stopped))
+    }
+
+    /// Runs disk work beside the log's own thread.
+    async fn block<T: Send + 'static>(&self, deed: impl FnOnce() -> T + Send + 'static) -> Result<T, GroupError> {
+        self.runtime.spawn_blocking(deed).await.map_err(|_| GroupError::Stopped)
+    }
+
+    fn stop_thread(&self) {
+        if let Some(Thread { stop, handle }) = self.thread.lock().take() {
+            let _ = stop.send(());
+            if handle.thread().id() != std::thread::current().id() {
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl Drop for RaftLog {
+    fn drop(&mut self) {
+        self.stop_thread();
+    }
+}
+
+fn refused(error: &RaftError<Types, ClientWriteError<Types>>) -> GroupError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            GroupError::NotLeader { leader: forward.leader_id }
+        }
+        other => GroupError::Refused(other.to_string()),
+    }
+}
+
+fn caller(config: &RaftLogConfig, shared: &Shared) -> Caller {
+    let manifest = shared.log.manifest();
+    Caller {
+        group: config.group.clone(),
+        node: config.node,
+        store: manifest.store,
+        segment_bytes: manifest.segment_bytes,
+        frame_bytes_max: frame_bytes_max(config),
+    }
+}
+
+/// A request holds a megabyte of entries, or one larger entry; a snapshot's state must fit as well.
+fn frame_bytes_max(config: &RaftLogConfig) -> usize {
+    const STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
+    (REQUEST_BYTES_MAX + config.proposal_bytes_max + config.batch_bytes_max).max(STATE_BYTES_MAX)
+}
+
+fn raft_config(config: &RaftLogConfig) -> Result<Config, LogError> {
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    let raft = Config {
+        cluster_name: config.group.clone(),
+        heartbeat_interval: millis(config.heartbeat),
+        election_timeout_min: millis(config.election_min),
+        election_timeout_max: millis(config.election_max),
+        enable_pre_vote: Some(true),
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX / 4,
+        max_payload_entries: 1024,
+        // A leader that lost its tail would otherwise go on in the same term and give its indexes to other entries.
+        enable_leader_restore: Some(false),
+        // A follower whose machine lost power comes back with a shorter log.
+        allow_log_reversion: Some(config.flush == FlushMode::Async),
+        install_snapshot_timeout: 10_000,
+        replication_lag_threshold: 64,
+        ..Config::default()
+    };
+    raft.validate().map_err(|error| LogError::Config(vec![error.to_string()]))
+}
+
+fn spawn(
+    config: RaftLogConfig,
+    shared: Arc<Shared>,
+    caller: Caller,
+    stamper: Box<dyn Stamper>,
+    sink: Box<dyn ApplySink>,
+) -> Result<(Started, Thread), LogError> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(source) => {
+                let _ = tell.send(Err(LogError::Network { action: "start a runtime", source }));
+                return;
+            }
+        };
+        let handle = runtime.handle().clone();
+        runtime.block_on(async move {
+            match start_on(config, shared, caller, stamper, sink, handle).await {
+                Ok((started, tasks)) => {
+                    let _ = tell.send(Ok(started));
+                    let _ = stopped.await;
+                    drop(tasks);
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
+        });
+        runtime.shutdown_timeout(Duration::from_secs(5));
+    };
+    let network = |source| LogError::Network { action: "start a thread", source };
+    let handle = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run).map_err(network)?;
+    let started = told.recv().map_err(|_| LogError::Raft("the thread died while starting".to_owned()))??;
+    Ok((started, Thread { stop, handle }))
+}
+
+async fn start_on(
+    config: RaftLogConfig,
+    shared: Arc<Shared>,
+    caller: Caller,
+    stamper: Box<dyn Stamper>,
+    sink: Box<dyn ApplySink>,
+    runtime: Handle,
+) -> Result<(Started, tokio::task::JoinSet<()>), LogError> {
+    let network = |action| move |source| LogError::Network { action, source };
+    config.listener.set_nonblocking(true).map_err(network("use the listener"))?;
+    let raft_config = Arc::new(raft_config(&config)?);
+    let limits = Limits {
+        in_flight_max: config.batches_in_flight(),
+        records_max: config.batch_records_max,
+        bytes_max: config.batch_bytes_max,
+        proposal_bytes_max: config.proposal_bytes_max,
+        waiting_max: config.waiting_max,
+        waiting_bytes_max: config.waiting_bytes_max,
+    };
+    let listener = tokio::net::TcpListener::from_std(config.listener).map_err(network("use the listener"))?;
+    let store = LogStore::new(shared.clone(), stamper);
+    let machine = StateMachine::open(shared.clone(), sink)?;
+    let frame_bytes_max = caller.frame_bytes_max;
+    let clients = Network { shared: shared.clone(), caller, controls: HashMap::new() };
+    let raft = RaftHandle::build(config.node, raft_config, clients, store, machine).await;
+    let raft = raft.map_err(|error| LogError::Raft(error.to_string()))?;
+    if shared.is_on_probation() {
+        tracing::warn!("this machine lost power: no vote before a leader was caught up with");
+        raft.runtime_config().elect(false);
+    }
+    raft.run();
+    let batcher = Arc::new(Batcher::new(limits, shared.clone()));
+    let (publish, status) = watch::channel(translate(&raft.metrics().borrow_watched(), &shared));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(server::serve(listener, shared.clone(), raft.clone(), frame_bytes_max));
+    tasks.spawn(batcher.clone().run(raft.clone()));
+    tasks.spawn(watch_over(raft.clone(), shared, batcher.clone(), publish, config.fatal));
+    Ok((Started { raft, batcher, status, runtime }, tasks))
+}
+
+/// Publishes the status, opens and shuts the gate for proposals, and notices when the consensus stops by itself.
+async fn watch_over(
+    raft: RaftHandle,
+    shared: Arc<Shared>,
+    batcher: Arc<Batcher>,
+    publish: watch::Sender<Status>,
+    fatal: Fatal,
+) {
+    let metrics = raft.metrics();
+    let mut server = raft.server_metrics();
+    loop {
+        let (status, failure) = {
+            let metrics = metrics.borrow_watched();
+            (translate(&metrics, &shared), metrics.running_state.as_ref().err().map(ToString::to_string))
+        };
+        batcher.set_gate(status.ready.then_some(status.term), status.leader);
+        if shared.end_probation(status.committed) {
+            tracing::info!("caught up with what the group had when this machine came back: voting again");
+            raft.runtime_config().elect(true);
+        }
+        publish.send_if_modified(|last| std::mem::replace(last, status.clone()) != status);
+        if let Some(text) = failure
+            && status.role == Role::Stopped
+        {
+            if text != openraft::error::Fatal::<Types>::Stopped.to_string() {
+                fatal.stop(&LogError::Raft(text));
+            }
+            return;
+        }
+        tokio::select! {
+            changed = server.changed() => if changed.is_err() { return },
+            () = shared.changed.notified() => {}
+            () = tokio::time::sleep(STATUS_INTERVAL) => {}
+        }
+    }
+}
