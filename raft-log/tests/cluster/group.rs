@@ -1,0 +1,351 @@
+//! A group of replicas in one process, over real sockets and real files, for the tests beside it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+use disk::{RealDisk, Segments};
+use raft_log::*;
+use tokio::sync::oneshot;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a replica applied; it survives the replica, as a sink's own files would.
+#[derive(Debug, Default)]
+pub struct Applications {
+    /// Index, position, body of every entry with records.
+    pub records: Vec<(u64, u64, Vec<u8>)>,
+    pub commands: Vec<Vec<u8>>,
+    pub checkpoint: Option<u64>,
+    pub restored: Vec<(u64, u64)>,
+}
+
+struct Sink(Arc<Mutex<Applications>>);
+
+impl ApplySink for Sink {
+    fn applied(&mut self, entry: Applied, completions: Completions) -> Result<(), SinkError> {
+        let mut state = self.0.lock().unwrap();
+        assert!(state.checkpoint.is_none_or(|last| entry.id.index == last + 1), "entries come in order");
+        state.checkpoint = Some(entry.id.index);
+        match entry.kind {
+            EntryKind::Records => state.records.push((entry.id.index, entry.body_position, entry.body.to_vec())),
+            EntryKind::System => state.commands.push(entry.body.to_vec()),
+            EntryKind::Blank | EntryKind::Membership => {}
+        }
+        drop(state);
+        completions.complete();
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Option<u64> {
+        self.0.lock().unwrap().checkpoint
+    }
+
+    fn system_state(&mut self) -> Result<Vec<u8>, SinkError> {
+        Ok(self.0.lock().unwrap().commands.concat())
+    }
+
+    fn restore(&mut self, restore: Restore<'_>) -> Result<(), SinkError> {
+        let mut state = self.0.lock().unwrap();
+        state.records.clear();
+        state.commands = vec![restore.state.to_vec()];
+        state.checkpoint = Some(restore.last.index);
+        state.restored.push((restore.first_position, restore.next_position));
+        Ok(())
+    }
+}
+
+/// Writes each record's own position into its first eight bytes.
+struct Positions;
+
+impl Stamper for Positions {
+    fn stamp(&mut self, _term: u64, mut position: u64, _timestamp: u64, batch: &mut Batch) {
+        for proposal in &mut batch.proposals {
+            proposal.records[..8].copy_from_slice(&position.to_be_bytes());
+            position += proposal.records.len() as u64;
+        }
+    }
+
+    fn reset(&mut self) {}
+}
+
+struct Waiting(oneshot::Sender<Result<Placed, ProposeError>>);
+
+impl Ticket for Waiting {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn done(self: Box<Self>, outcome: Result<Placed, ProposeError>) {
+        let _ = self.0.send(outcome);
+    }
+}
+
+/// How a group is made.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub flush: FlushMode,
+    pub segment_bytes: u64,
+    pub heartbeat_ms: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { flush: FlushMode::Async, segment_bytes: 64 * 1024, heartbeat_ms: 50 }
+    }
+}
+
+pub struct Replica {
+    pub node: u64,
+    pub address: String,
+    pub home: PathBuf,
+    pub applications: Arc<Mutex<Applications>>,
+    pub log: Option<RaftLog>,
+    pub fatal: Arc<Mutex<Option<String>>>,
+    shape: Shape,
+    listener: Option<TcpListener>,
+}
+
+impl Replica {
+    pub fn new(root: &Path, node: u64, shape: &Shape) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            node,
+            address: listener.local_addr().unwrap().to_string(),
+            home: root.join(node.to_string()),
+            applications: Arc::default(),
+            log: None,
+            fatal: Arc::default(),
+            shape: shape.clone(),
+            listener: Some(listener),
+        }
+    }
+
+    pub fn start(&mut self) {
+        self.try_start(0).unwrap();
+    }
+
+    pub fn try_start(&mut self, prefix_end: u64) -> Result<(), LogError> {
+        let listener = self.listener.take().unwrap_or_else(|| {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match TcpListener::bind(&self.address) {
+                    Ok(listener) => break listener,
+                    Err(error) => assert!(Instant::now() < deadline, "{error}"),
+                }
+            }
+        });
+        let fatal = self.fatal.clone();
+        let fatal = Fatal::new(move |error| *fatal.lock().unwrap() = Some(error.to_string()));
+        let mut config = RaftLogConfig::new(
+            "broker-a",
+            self.node,
+            listener,
+            self.address.clone(),
+            self.home.join("raft"),
+            self.shape.flush,
+            fatal,
+        );
+        let heartbeat = Duration::from_millis(self.shape.heartbeat_ms);
+        (config.heartbeat, config.election_min, config.election_max) = (heartbeat, heartbeat * 4, heartbeat * 8);
+        config.batch_bytes_max = (self.shape.segment_bytes / 4).min(1024 * 1024) as usize;
+        config.proposal_bytes_max = (self.shape.segment_bytes / 2).min(5 * 1024 * 1024) as usize;
+        config.prefix_end = prefix_end;
+        let segments = self.segments()?;
+        let sink = Box::new(Sink(self.applications.clone()));
+        self.log =
+            Some(RaftLog::start(config, Arc::new(RealDisk), Arc::new(segments), Box::new(Positions), sink)?);
+        Ok(())
+    }
+
+    pub fn segments(&self) -> Result<Segments, LogError> {
+        Ok(Segments::open(Arc::new(RealDisk), self.home.join("commitlog"), self.shape.segment_bytes)?)
+    }
+
+    pub fn log(&self) -> &RaftLog {
+        self.log.as_ref().unwrap()
+    }
+
+    pub fn status(&self) -> Status {
+        self.log().status().borrow().clone()
+    }
+
+    /// As a SIGKILL: nothing is handed over, nothing is flushed.
+    pub fn kill(&mut self) {
+        self.log = None;
+    }
+
+    /// Loses everything.
+    pub fn wipe(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.home).unwrap();
+        *self.applications.lock().unwrap() = Applications::default();
+    }
+
+    pub fn applied(&self) -> Option<u64> {
+        self.log().applied().0
+    }
+
+    pub async fn propose(&self, record: &[u8]) -> Result<Placed, ProposeError> {
+        let (done, outcome) = oneshot::channel();
+        let mut records = BytesMut::with_capacity(8 + record.len());
+        records.put_u64(0);
+        records.put_slice(record);
+        self.log().propose(Proposal { records, count: 1, ticket: Box::new(Waiting(done)) });
+        outcome.await.unwrap_or(Err(ProposeError::Unknown))
+    }
+
+    pub async fn command(&self, command: &[u8]) -> Result<Placed, ProposeError> {
+        let (done, outcome) = oneshot::channel();
+        self.log().propose_system(command, Box::new(Waiting(done)));
+        outcome.await.unwrap_or(Err(ProposeError::Unknown))
+    }
+}
+
+pub struct Group {
+    pub replicas: BTreeMap<u64, Replica>,
+    _root: tempfile::TempDir,
+    pub shape: Shape,
+}
+
+impl Group {
+    /// Replicas that run and know nothing of each other.
+    pub fn unformed(count: u64, shape: &Shape) -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_else(|_| "off".to_owned()))
+            .try_init();
+        let root = tempfile::tempdir().unwrap();
+        let mut replicas = BTreeMap::new();
+        for node in 1..=count {
+            let mut replica = Replica::new(root.path(), node, shape);
+            replica.start();
+            replicas.insert(node, replica);
+        }
+        Self { replicas, _root: root, shape: shape.clone() }
+    }
+
+    /// A formed group with a leader that is ready.
+    pub async fn formed(count: u64, shape: &Shape) -> Self {
+        let group = Self::unformed(count, shape);
+        group.replicas[&1].log().initialize(group.addresses()).await.unwrap();
+        group.leader().await;
+        group
+    }
+
+    pub fn root(&self) -> &Path {
+        self._root.path()
+    }
+
+    pub fn addresses(&self) -> BTreeMap<u64, String> {
+        self.replicas.iter().map(|(node, replica)| (*node, replica.address.clone())).collect()
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.values().filter(|replica| replica.log.is_some())
+    }
+
+    /// Waits for a running replica that leads and is ready.
+    pub async fn leader(&self) -> u64 {
+        self.until("there is a leader", || self.running().find(|replica| replica.status().ready).map(|found| found.node))
+            .await
+    }
+
+    pub async fn leading(&self) -> &Replica {
+        &self.replicas[&self.leader().await]
+    }
+
+    /// Waits for a condition; what it waits for is looked at, never slept for.
+    pub async fn until<T>(&self, what: &str, mut is_it: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = is_it() {
+                return found;
+            }
+            if Instant::now() > deadline {
+                let states: Vec<_> = self.running().map(|replica| (replica.node, replica.status())).collect();
+                let fatal: Vec<_> = self.replicas.values().map(|replica| replica.fatal.lock().unwrap().clone()).collect();
+                panic!("waited in vain until {what}: {states:#?} {fatal:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Proposes until somebody commits it, as a client with retries does; records may then be there twice.
+    pub async fn write(&self, record: &[u8]) -> Placed {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leading().await;
+            match tokio::time::timeout(Duration::from_secs(1), leader.propose(record)).await {
+                Ok(Ok(placed)) => return placed,
+                Ok(Err(_)) | Err(_) => assert!(Instant::now() < deadline, "nobody commits"),
+            }
+        }
+    }
+
+    /// Writes many records at once.
+    pub async fn write_many(&self, from: u64, count: u64, bytes: usize) {
+        let writes = (from..from + count).map(|number| {
+            let mut record = number.to_be_bytes().to_vec();
+            record.resize(bytes, number as u8);
+            async move { self.write(&record).await }
+        });
+        futures_util::future::join_all(writes).await;
+    }
+
+    /// Waits until every running replica applied what the leader has.
+    pub async fn converge(&self) {
+        let leader = self.leading().await;
+        leader.log().read_barrier().await.unwrap();
+        let index = leader.applied();
+        self.until("everybody applied everything", || {
+            self.running().all(|replica| replica.applied() >= index).then_some(())
+        })
+        .await;
+    }
+
+    /// All running replicas hold the same bytes, as far as each of them reaches back.
+    pub fn assert_identical(&self) {
+        let end = self.running().map(|replica| replica.log().applied().1).min().unwrap();
+        let mut reference: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for replica in self.running() {
+            let mut position = replica.status().first_position;
+            while position < end {
+                let len = (4096 - position % 4096).min(end - position) as usize;
+                let bytes = replica.log().read(position, len).unwrap().to_vec();
+                let known = reference.entry(position).or_insert_with(|| bytes.clone());
+                assert_eq!(*known, bytes, "node {} differs at {position}", replica.node);
+                position += len as u64;
+            }
+        }
+    }
+
+    /// The numbers of all records that a replica applied, in order.
+    pub fn numbers(&self, node: u64) -> Vec<u64> {
+        let state = self.replicas[&node].applications.lock().unwrap();
+        let mut numbers = Vec::new();
+        for (_, position, body) in &state.records {
+            let mut at = 0;
+            while at < body.len() {
+                let own = u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
+                assert_eq!(own, position + at as u64, "a record names its own position");
+                numbers.push(u64::from_be_bytes(body[at + 8..at + 16].try_into().unwrap()));
+                at = next_record(body, at);
+            }
+        }
+        numbers
+    }
+}
+
+/// Test records of one length in one entry: each begins with its position, so the next begins where the word fits.
+fn next_record(body: &[u8], at: usize) -> usize {
+    let own = u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
+    let fits = |next: usize| {
+        next + 8 <= body.len() && u64::from_be_bytes(body[next..next + 8].try_into().unwrap()) == own + (next - at) as u64
+    };
+    (at + 16..body.len()).find(|next| fits(*next)).unwrap_or(body.len())
+}

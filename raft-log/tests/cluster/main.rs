@@ -1,0 +1,256 @@
+//! What a group of replicas promises, shown on real sockets and real files.
+
+mod group;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use group::{Group, Replica, Shape};
+use raft_log::{FlushMode, GroupError, LogError, ProposeError, Role};
+
+fn numbers(from: u64, count: u64) -> Vec<u64> {
+    (from..from + count).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn three_replicas_elect_one_leader_and_hold_the_same_bytes_across_segments() {
+    for flush in [FlushMode::Async, FlushMode::Sync] {
+        let group = Group::formed(3, &Shape { flush, ..Shape::default() }).await;
+        group.write_many(0, 600, 700).await;
+        group.leading().await.command(b"topic a").await.unwrap();
+        group.converge().await;
+        group.assert_identical();
+        for node in 1..=3 {
+            let mut found = group.numbers(node);
+            found.sort_unstable();
+            assert_eq!(found, numbers(0, 600));
+            assert_eq!(group.replicas[&node].applications.lock().unwrap().commands, [b"topic a"]);
+        }
+        assert!(group.replicas[&1].status().last_position > 4 * group.shape.segment_bytes);
+        assert_eq!(group.running().filter(|replica| replica.status().role == Role::Leader).count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nothing_acknowledged_is_lost_when_leaders_are_killed_and_come_back() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    for round in 0..4 {
+        group.write_many(round * 100, 100, 300).await;
+        let leader = group.leader().await;
+        group.replicas.get_mut(&leader).unwrap().kill();
+        group.write_many(1000 + round * 100, 50, 300).await;
+        assert_ne!(group.leader().await, leader);
+        group.replicas.get_mut(&leader).unwrap().start();
+    }
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        for round in 0..4 {
+            assert!(numbers(round * 100, 100).iter().all(|number| found.contains(number)));
+            assert!(numbers(1000 + round * 100, 50).iter().all(|number| found.contains(number)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn all_replicas_killed_at_once_come_back_with_everything() {
+    let mut group = Group::formed(3, &Shape { flush: FlushMode::Sync, ..Shape::default() }).await;
+    group.write_many(0, 300, 500).await;
+    for replica in group.replicas.values_mut() {
+        replica.kill();
+    }
+    for replica in group.replicas.values_mut() {
+        replica.start();
+    }
+    group.write_many(300, 50, 500).await;
+    group.converge().await;
+    group.assert_identical();
+    let mut found = group.numbers(2);
+    found.sort_unstable();
+    assert_eq!(found, numbers(0, 350));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn leadership_is_handed_over_on_request_and_on_a_graceful_stop() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    group.write_many(0, 50, 100).await;
+    let leader = group.leader().await;
+    let next = leader % 3 + 1;
+    group.replicas[&leader].log().transfer_leader(next, group::PATIENCE).await.unwrap();
+    group.until("the new leader is ready", || group.replicas[&next].status().ready.then_some(())).await;
+    assert!(matches!(
+        group.replicas[&leader].propose(b"late").await,
+        Err(ProposeError::NotLeader { .. })
+    ));
+    group.write_many(50, 50, 100).await;
+    let log = group.replicas.get_mut(&next).unwrap().log.take().unwrap();
+    let before = std::time::Instant::now();
+    log.stop(Duration::from_secs(5)).await.unwrap();
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(group.running().any(|replica| replica.status().leader.is_some_and(|leader| leader != next)));
+    group.write_many(100, 50, 100).await;
+    group.replicas.get_mut(&next).unwrap().start();
+    group.converge().await;
+    group.assert_identical();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_learner_catches_up_gets_a_vote_and_another_member_leaves() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    group.write_many(0, 300, 400).await;
+    let mut fourth = Replica::new(group.root(), 4, &group.shape);
+    fourth.start();
+    group.leading().await.log().add_learner(4, &fourth.address).await.unwrap();
+    group.replicas.insert(4, fourth);
+    group.converge().await;
+    let leader = group.leader().await;
+    let leaving = (1..=3).find(|node| *node != leader).unwrap();
+    let voters: BTreeSet<u64> = (1..=4).filter(|node| *node != leaving).collect();
+    group.leading().await.log().change_membership(voters.clone()).await.unwrap();
+    group.replicas.get_mut(&leaving).unwrap().kill();
+    group.write_many(300, 100, 400).await;
+    group.converge().await;
+    group.assert_identical();
+    let mut found = group.numbers(4);
+    found.sort_unstable();
+    assert_eq!(found, numbers(0, 400));
+    let members: BTreeSet<u64> =
+        group.leading().await.status().peers.iter().filter(|peer| peer.is_voter).map(|peer| peer.node).collect();
+    assert_eq!(members, voters);
+}
+
+/// Takes a wiped node out of the group and in again, as an operator does: its vote from before is worth nothing.
+async fn readmit(group: &Group, node: u64) {
+    let others: BTreeSet<u64> = group.replicas.keys().copied().filter(|other| *other != node).collect();
+    let everybody = group.replicas.keys().copied().collect();
+    let address = group.replicas[&node].address.clone();
+    group.leading().await.log().change_membership(others).await.unwrap();
+    group.leading().await.log().add_learner(node, &address).await.unwrap();
+    group.leading().await.log().change_membership(everybody).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wiped_replica_is_not_taken_for_the_old_voter_and_catches_up_once_readmitted() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    group.write_many(0, 300, 500).await;
+    let leader = group.leader().await;
+    let wiped = leader % 3 + 1;
+    group.replicas.get_mut(&wiped).unwrap().wipe();
+    group.replicas.get_mut(&wiped).unwrap().start();
+    group.write_many(300, 50, 500).await;
+    assert_eq!(group.replicas[&wiped].applied(), None, "nobody replicates to a stranger");
+    let refused = group.replicas[&wiped].log().initialize(group.addresses()).await;
+    assert!(matches!(refused, Err(GroupError::AlreadyFormed)), "{refused:?}");
+    readmit(&group, wiped).await;
+    group.converge().await;
+    group.assert_identical();
+    let mut found = group.numbers(wiped);
+    found.sort_unstable();
+    assert_eq!(found, numbers(0, 350));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn after_retention_a_wiped_replica_begins_at_the_boundary_with_the_system_state_of_then() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    group.leading().await.command(b"[early]").await.unwrap();
+    group.write_many(0, 600, 700).await;
+    group.leading().await.command(b"[late]").await.unwrap();
+    group.write_many(600, 100, 700).await;
+    group.converge().await;
+    let segment_bytes = group.shape.segment_bytes;
+    for node in 1..=3 {
+        let replica = &group.replicas[&node];
+        let wanted = replica.status().last_position - 2 * segment_bytes;
+        let mut dropped = Vec::new();
+        // The boundary's snapshot is written by a thread of its own.
+        while dropped.len() < 2 {
+            dropped.extend(replica.log().expire_before(wanted).await.unwrap());
+        }
+        assert_eq!(dropped[..2], [0, segment_bytes]);
+        assert!(replica.segments().unwrap().start() >= 2 * segment_bytes);
+    }
+    group.write_many(700, 50, 700).await;
+    group.assert_identical();
+    // Everybody restarts on the shortened log.
+    for node in 1..=3 {
+        group.replicas.get_mut(&node).unwrap().kill();
+        group.replicas.get_mut(&node).unwrap().start();
+    }
+    let leader = group.leader().await;
+    let wiped = leader % 3 + 1;
+    group.replicas.get_mut(&wiped).unwrap().wipe();
+    group.replicas.get_mut(&wiped).unwrap().start();
+    readmit(&group, wiped).await;
+    group.write_many(750, 50, 700).await;
+    group.converge().await;
+    group.assert_identical();
+    let state = group.replicas[&wiped].applications.lock().unwrap();
+    assert_eq!(state.restored.len(), 1);
+    assert_eq!(state.commands.concat(), b"[early][late]");
+    assert!(state.records.iter().all(|(_, position, _)| *position >= state.restored[0].1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_classic_store_becomes_the_first_replica_and_the_others_copy_its_records() {
+    use disk::{RealDisk, Segments};
+    let shape = Shape::default();
+    let mut group = Group::unformed(3, &shape);
+    let first = group.replicas.get_mut(&1).unwrap();
+    first.wipe();
+    let classic: Vec<u8> = (0..shape.segment_bytes * 2 + 12_345).map(|at| (at % 251) as u8).collect();
+    {
+        let segments =
+            Segments::open(std::sync::Arc::new(RealDisk), first.home.join("commitlog"), shape.segment_bytes).unwrap();
+        for (number, chunk) in classic.chunks(4096).enumerate() {
+            segments.write_at(number as u64 * 4096, &[std::io::IoSlice::new(chunk)]).unwrap();
+        }
+    }
+    first.try_start(classic.len() as u64).unwrap();
+    group.replicas[&1].log().initialize(group.addresses()).await.unwrap();
+    group.write_many(0, 200, 500).await;
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let log = group.replicas[&node].log();
+        let copied: Vec<u8> = (0..classic.len() as u64)
+            .step_by(1024)
+            .flat_map(|at| log.read(at, 1024.min(classic.len() - at as usize)).unwrap().to_vec())
+            .collect();
+        assert!(copied == classic, "node {node} lacks classic records");
+        let voters = group.leading().await.status().peers.iter().filter(|peer| peer.is_voter).count();
+        assert_eq!(voters, 3);
+    }
+    let state = group.replicas[&2].applications.lock().unwrap();
+    assert_eq!(state.restored.len(), 1);
+    assert_eq!(state.restored[0].0, 0);
+    assert!(state.restored[0].1 > classic.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_store_with_other_segments_is_refused_with_both_sizes() {
+    let mut group = Group::formed(1, &Shape::default()).await;
+    let other = Shape { segment_bytes: 128 * 1024, ..Shape::default() };
+    let mut second = Replica::new(group.root(), 2, &other);
+    second.start();
+    let refused = group.leading().await.log().add_learner(2, &second.address).await.unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("131072") && text.contains("65536"), "{text}");
+    let replica = group.replicas.get_mut(&1).unwrap();
+    replica.kill();
+    std::fs::remove_dir_all(replica.home.join("commitlog")).unwrap();
+    let mut changed = Replica::new(group.root(), 1, &other);
+    assert!(matches!(changed.try_start(0), Err(LogError::Mismatch { what: "segment size", .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_leader_without_a_majority_commits_nothing_and_says_so_when_it_is_replaced() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    let leader = group.leader().await;
+    for node in (1..=3).filter(|node| *node != leader) {
+        group.replicas.get_mut(&node).unwrap().kill();
+    }
+    let outcome = tokio::time::timeout(Duration::from_secs(1), group.replicas[&leader].propose(b"lonely")).await;
+    assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
+    assert!(group.replicas[&leader].log().read_barrier().await.is_err() || group.replicas[&leader].applied().is_some());
+}
