@@ -1,0 +1,200 @@
+//! From a properties text to a configuration that can be started, or to one error with all that is wrong.
+
+use super::identity::parse_ip;
+use super::inert::INERT_KEYS;
+use super::{BrokerKeys, RaftKeys, StoreKeys};
+use crate::delay_levels::DelayLevels;
+use daemon::{Binding, Bound, DaemonError, Properties, Section};
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+
+/// Everything that the configuration file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// Identity, network, clients.
+    pub broker: BrokerKeys,
+    /// Storage.
+    pub store: StoreKeys,
+    /// Raft mode.
+    pub raft: RaftKeys,
+}
+
+impl Config {
+    /// Reads a configuration; the second value names the keys that were not bound.
+    pub fn parse(properties: &Properties) -> Result<(Self, Bound), DaemonError> {
+        Self::default().with(properties)
+    }
+
+    /// This configuration with some keys changed.
+    pub fn with(&self, changes: &Properties) -> Result<(Self, Bound), DaemonError> {
+        let mut config = self.clone();
+        let binding = Binding::new(changes)
+            .bind(&mut config.broker)
+            .bind(&mut config.store)
+            .bind(&mut config.raft)
+            .inert(INERT_KEYS);
+        let bound = check(binding, &config).finish()?;
+        Ok((config, bound))
+    }
+
+    /// All effective values (`-p`), or the important ones (`-m`).
+    pub fn effective(&self, important_only: bool) -> Properties {
+        daemon::config::effective(&self.sections(), important_only)
+    }
+
+    /// Whether a change of this key takes effect without a restart.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.sections().iter().flat_map(|section| section.keys()).any(|known| known.name == key && known.is_live())
+    }
+
+    /// Where the store lies.
+    pub fn root_dir(&self) -> PathBuf {
+        PathBuf::from(&self.store.root_dir)
+    }
+
+    /// Where the commit log lies.
+    pub fn commit_log_dir(&self) -> PathBuf {
+        match self.store.commit_log_dir.as_str() {
+            "" => self.root_dir().join("commitlog"),
+            configured => PathBuf::from(configured),
+        }
+    }
+
+    /// The name servers, in the order of the file.
+    pub fn name_servers(&self) -> Vec<String> {
+        let words = self.broker.namesrv_addr.split(';').map(str::trim);
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The delay levels.
+    pub fn delay_levels(&self) -> DelayLevels {
+        DelayLevels::parse(&self.store.delay_levels).unwrap_or_default()
+    }
+
+    fn sections(&self) -> [&dyn Section; 3] {
+        [&self.broker, &self.store, &self.raft]
+    }
+}
+
+/// Holds the values against each other and against what their texts must say.
+fn check<'a>(binding: Binding<'a>, config: &Config) -> Binding<'a> {
+    let (broker, store) = (&config.broker, &config.store);
+    let is_ip = |text: &str| text.trim().is_empty() || parse_ip(text).is_some();
+    let mut binding = binding
+        .check(parse_ip(&broker.bind_address).is_some(), "bindAddress", &broker.bind_address, "an IP address")
+        .check(is_ip(&broker.broker_ip1), "brokerIP1", &broker.broker_ip1, "an IP address")
+        .check(is_ip(&broker.broker_ip2), "brokerIP2", &broker.broker_ip2, "an IP address")
+        .check(!broker.cluster_name.trim().is_empty(), "brokerClusterName", "", "a name")
+        .check(
+            config.name_servers().iter().all(|address| is_host_and_port(address)),
+            "namesrvAddr",
+            &broker.namesrv_addr,
+            "host:port;host:port",
+        )
+        .check(
+            DelayLevels::parse(&store.delay_levels).is_ok(),
+            "messageDelayLevel",
+            &store.delay_levels,
+            "durations such as 1s 5m 2h, shortest first",
+        )
+        .check(hours(&store.delete_when).is_some(), "deleteWhen", &store.delete_when, "hours from 00 to 23, separated by ;")
+        .check(
+            store.disk_used_max <= store.disk_clean_forcibly,
+            "diskSpaceCleanForciblyRatio",
+            store.disk_clean_forcibly,
+            "at least diskMaxUsedSpaceRatio",
+        )
+        .check(
+            store.disk_clean_forcibly <= store.disk_warning,
+            "diskSpaceWarningLevelRatio",
+            store.disk_warning,
+            "at least diskSpaceCleanForciblyRatio",
+        )
+        .check(
+            store.consume_queue_segment.0.is_multiple_of(20),
+            "mappedFileSizeConsumeQueue",
+            store.consume_queue_segment.0,
+            "a multiple of 20",
+        )
+        .check(!store.root_dir.trim().is_empty(), "storePathRootDir", "", "a directory");
+    for wrong in config.raft.wrong() {
+        binding = binding.check(false, wrong.key, wrong.value, wrong.allowed);
+    }
+    binding
+}
+
+/// The hours of `deleteWhen`.
+pub(crate) fn hours(text: &str) -> Option<Vec<u8>> {
+    let words = text.split(';').map(str::trim).filter(|word| !word.is_empty());
+    let hours: Option<Vec<u8>> = words.map(|word| word.parse().ok().filter(|hour| *hour < 24)).collect();
+    hours.filter(|hours| !hours.is_empty())
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    match address.rsplit_once(':') {
+        // Names are resolved when they are used; here only the form counts.
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => address.to_socket_addrs().is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(Config, Bound), DaemonError> {
+        Config::parse(&Properties::parse(text).expect("properties"))
+    }
+
+    #[test]
+    fn the_shipped_broker_conf_of_rocketmq_is_understood() {
+        let text = "brokerClusterName = DefaultCluster\nbrokerName = broker-a\nbrokerId = 0\ndeleteWhen = 04\n\
+                    fileReservedTime = 48\nbrokerRole = ASYNC_MASTER\nflushDiskType = ASYNC_FLUSH\n";
+        let (config, bound) = parse(text).expect("valid");
+        assert_eq!(config.broker.broker_name, "broker-a");
+        assert_eq!(config.store.file_reserved.0, 48);
+        assert!(bound.unknown.is_empty());
+    }
+
+    #[test]
+    fn a_dledger_file_is_understood() {
+        let text = "brokerClusterName = RaftCluster\nbrokerName=RaftNode00\nlistenPort=30911\n\
+                    namesrvAddr=127.0.0.1:9876\nstorePathRootDir=store/node00\n\
+                    storePathCommitLog=store/node00/commitlog\nenableDLegerCommitLog=true\ndLegerGroup=RaftNode00\n\
+                    dLegerPeers=n0-127.0.0.1:40911;n1-127.0.0.1:40912;n2-127.0.0.1:40913\ndLegerSelfId=n0\n\
+                    sendMessageThreadPoolNums=16\n";
+        let (config, bound) = parse(text).expect("valid");
+        assert_eq!(config.raft.peer_list().expect("peers").len(), 3);
+        assert_eq!(bound.inert, ["sendMessageThreadPoolNums"]);
+        assert!(bound.unknown.is_empty());
+    }
+
+    #[test]
+    fn all_wrong_values_end_in_one_error_and_unknown_keys_are_named() {
+        let error = parse("listenPort=x\nbindAddress=here\ndeleteWhen=25\nbrokerRole=BOSS\nnamesrvAddr=a:b").expect_err("wrong");
+        let text = error.to_string();
+        for key in ["listenPort=x", "bindAddress=here", "deleteWhen=25", "brokerRole=BOSS", "namesrvAddr=a:b"] {
+            assert!(text.contains(key), "{key} in {text}");
+        }
+        let (_, bound) = parse("listenPort=1\nlistnPort=2").expect("valid");
+        assert_eq!(bound.unknown, ["listnPort"]);
+    }
+
+    #[test]
+    fn no_key_is_both_bound_and_inert() {
+        let config = Config::default();
+        for section in config.sections() {
+            for key in section.keys() {
+                assert!(!INERT_KEYS.contains(&key.name), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same_configuration() {
+        let (config, _) = parse("brokerName=b\nlistenPort=1000\ndeleteWhen=04;16").expect("valid");
+        let (again, bound) = Config::parse(&config.effective(false)).expect("valid");
+        assert_eq!(again, config);
+        assert!(bound.unknown.is_empty());
+    }
+}

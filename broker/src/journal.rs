@@ -1,0 +1,147 @@
+//! The one door through which metadata changes.
+//!
+//! In the classic modes a change is applied at once and kept in RocketMQ's JSON files: topics and groups on each
+//! change, consumer offsets and delay progress periodically and at the stop. In Raft mode the same commands are
+//! proposed to the log and applied on every replica. `propose` may wait for a disk: it is called from worker threads.
+
+use crate::clock::now_ms;
+use crate::error::BrokerError;
+use crate::metadata::{Metadata, MetadataCommand, MetadataFiles, Stamp};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the periodic files hold already.
+#[derive(Debug, Default)]
+struct Saved {
+    offset_changes: u64,
+    delays: BTreeMap<u32, i64>,
+}
+
+/// Changes metadata and keeps it.
+#[derive(Debug)]
+pub struct Journal {
+    metadata: Arc<Metadata>,
+    files: MetadataFiles,
+    /// Held while a change is applied and written, so that a file never goes back to an older table.
+    saved: Mutex<Saved>,
+}
+
+impl Journal {
+    /// Opens the door to tables that were loaded from these files.
+    pub fn new(metadata: Arc<Metadata>, files: MetadataFiles) -> Self {
+        let saved = Saved { offset_changes: metadata.offsets.changes(), delays: metadata.delays.all() };
+        Self { metadata, files, saved: Mutex::new(saved) }
+    }
+
+    /// The time and term of a change that is made now.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { at_ms: now_ms(), state_version: 0 }
+    }
+
+    /// Makes one change, and returns when it is kept.
+    pub fn propose(&self, command: &MetadataCommand) -> Result<(), BrokerError> {
+        let _one_at_a_time = self.saved.lock();
+        self.metadata.apply(command);
+        match command {
+            MetadataCommand::PutTopics { .. } => self.files.save_topics(&self.metadata),
+            MetadataCommand::DeleteTopic { .. } => {
+                self.files.save_topics(&self.metadata)?;
+                self.files.save_offsets(&self.metadata)
+            }
+            MetadataCommand::PutGroups { .. } | MetadataCommand::Forbid { .. } => self.files.save_groups(&self.metadata),
+            MetadataCommand::DeleteGroup { .. } => {
+                self.files.save_groups(&self.metadata)?;
+                self.files.save_offsets(&self.metadata)
+            }
+            MetadataCommand::ResetOffsets { .. } | MetadataCommand::CloneOffsets { .. } => {
+                self.files.save_offsets(&self.metadata)
+            }
+            // These come often and by the client's own period: the timers write them.
+            MetadataCommand::CommitOffsets { .. }
+            | MetadataCommand::TakeReset { .. }
+            | MetadataCommand::Announce { .. }
+            | MetadataCommand::DelayProgress { .. } => Ok(()),
+        }
+    }
+
+    /// Notes how far a group has consumed: the same change as `CommitOffsets`, without building a command for it.
+    pub fn commit_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) -> bool {
+        self.metadata.offsets.commit(group, topic, queue, offset)
+    }
+
+    /// The offset that a group's next pull is sent to after a reset; it is handed out once.
+    pub fn take_reset(&self, group: &str, topic: &str, queue: u32) -> Option<i64> {
+        self.metadata.offsets.take_reset(group, topic, queue)
+    }
+
+    /// Notes how far a delay level has been delivered.
+    pub fn advance_delay(&self, level: u32, offset: i64) {
+        self.metadata.delays.advance(level, offset);
+    }
+
+    /// Writes the consumer offsets, if any changed since they were written last.
+    pub fn flush_offsets(&self) -> Result<(), BrokerError> {
+        let mut saved = self.saved.lock();
+        let changes = self.metadata.offsets.changes();
+        if changes != saved.offset_changes {
+            self.files.save_offsets(&self.metadata)?;
+            saved.offset_changes = changes;
+        }
+        Ok(())
+    }
+
+    /// Writes the delay progress, if it changed since it was written last.
+    pub fn flush_delays(&self) -> Result<(), BrokerError> {
+        let mut saved = self.saved.lock();
+        let delays = self.metadata.delays.all();
+        if delays != saved.delays {
+            self.files.save_delays(&self.metadata)?;
+            saved.delays = delays;
+        }
+        Ok(())
+    }
+
+    /// Writes everything: the broker stops.
+    pub fn flush_all(&self) -> Result<(), BrokerError> {
+        self.flush_offsets()?;
+        self.flush_delays()?;
+        let _one_at_a_time = self.saved.lock();
+        self.files.save_topics(&self.metadata)?;
+        self.files.save_groups(&self.metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::MetadataLimits;
+    use disk::{Disk, MemDisk};
+    use protocol::body::TopicConfig;
+    use std::path::Path;
+
+    fn open(disk: &Arc<MemDisk>) -> (Arc<Metadata>, Journal) {
+        let files = MetadataFiles::open(Arc::clone(disk) as Arc<dyn Disk>, Path::new("/store")).expect("a directory");
+        let metadata = Arc::new(Metadata::new(MetadataLimits { topics: 9, groups: 9, offsets: 9 }));
+        files.load(&metadata).expect("loads");
+        (Arc::clone(&metadata), Journal::new(metadata, files))
+    }
+
+    #[test]
+    fn a_topic_is_kept_when_its_change_returns_and_offsets_when_they_are_flushed() {
+        let disk = Arc::new(MemDisk::new());
+        let (_, journal) = open(&disk);
+        let configs = vec![TopicConfig::new("T", 1, 1, 6)];
+        journal.propose(&MetadataCommand::PutTopics { configs, stamp: journal.stamp() }).expect("kept");
+        journal.commit_offset("G", "T", 0, 5);
+        journal.advance_delay(1, 3);
+        let (metadata, _) = open(&disk);
+        assert!(metadata.topic("T").is_some());
+        assert_eq!(metadata.offsets.get("G", "T", 0), None);
+        journal.flush_offsets().expect("written");
+        journal.flush_delays().expect("written");
+        let (metadata, _) = open(&disk);
+        assert_eq!(metadata.offsets.get("G", "T", 0), Some(5));
+        assert_eq!(metadata.delays.get(1), Some(3));
+    }
+}

@@ -1,0 +1,37 @@
+//! The broker itself, for operators (28, 907, 306, 329).
+
+use super::queue_offset::signed;
+use super::runtime_info;
+use crate::node::Node;
+use crate::reply::{Answer, success};
+use protocol::RemotingCommand;
+use protocol::body::{Body, HARuntimeInfo, KVTable};
+use remoting::Connection;
+use std::sync::Arc;
+
+/// GET_BROKER_RUNTIME_INFO.
+pub fn runtime_info(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+    Ok(success().with_body(KVTable { table: runtime_info::table(node)? }.encode()))
+}
+
+/// GET_BROKER_HA_STATUS: a master without slaves.
+pub fn ha_status(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+    let body = HARuntimeInfo {
+        master: node.identity.broker_id == 0,
+        master_commit_log_max_offset: signed(node.store.commit_log_max()),
+        ..HARuntimeInfo::default()
+    };
+    Ok(success().with_body(body.encode()))
+}
+
+/// CLEAN_EXPIRED_CONSUMEQUEUE: queues follow the log by themselves here, so there is nothing left to clean.
+pub fn clean_expired_queues(_node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+    Ok(success())
+}
+
+/// DELETE_EXPIRED_COMMITLOG: deletes expired files now, whatever the hour.
+pub fn delete_expired(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+    let deleted = node.store.clean(true)?;
+    tracing::info!(deleted, "deleted expired files on request");
+    Ok(success())
+}
