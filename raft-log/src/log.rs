@@ -385,9 +385,14 @@ impl Log {
         Ok(())
     }
 
+    /// Makes everything appended so far durable.
+    pub(crate) fn flush(&self) -> Result<u64, LogError> {
+        Ok(self.flusher.flush()?)
+    }
+
     /// Flushes everything and notes that this life ended in order.
     pub(crate) fn close(&self) -> Result<(), LogError> {
-        self.flusher.flush()?;
+        self.flush()?;
         let mut manifest = self.manifest.lock();
         let changed = Manifest { is_clean: true, ..manifest.manifest.clone() };
         manifest.replace(&*self.disk, changed)
@@ -443,3 +448,7 @@ pub(crate) fn stored_entry(envelope: &Envelope, bytes: Bytes) -> Result<LogEntry
 pub(crate) fn write_raw(segments: &Segments, position: u64, bytes: &[u8]) -> Result<(), LogError> {
     Ok(segments.write_at(position, &[IoSlice::new(bytes)])?)
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -142,6 +142,16 @@ impl RaftLog {
         (self.shared.applied.index(), self.shared.applied.position())
     }
 
+    /// The first byte that is kept.
+    pub fn first_position(&self) -> u64 {
+        self.shared.log.segments().start()
+    }
+
+    /// Makes everything appended so far durable, whatever the flush mode; blocks.
+    pub fn flush(&self) -> Result<(), LogError> {
+        self.shared.log.flush().map(|_| ())
+    }
+
     /// Shares raw bytes of the log.
     pub fn read(&self, position: u64, len: usize) -> Result<Bytes, LogError> {
         self.shared.log.raw(position, len)

@@ -313,7 +313,7 @@ impl Group {
         let end = self.running().map(|replica| replica.log().applied().1).min().unwrap();
         let mut reference: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         for replica in self.running() {
-            let mut position = replica.status().first_position;
+            let mut position = replica.log().first_position();
             while position < end {
                 let len = (4096 - position % 4096).min(end - position) as usize;
                 let bytes = replica.log().read(position, len).unwrap().to_vec();
