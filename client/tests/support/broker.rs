@@ -357,8 +357,9 @@ impl Broker {
         let mut locks = self.locks.lock();
         let mut granted = BTreeSet::new();
         for queue in body.mq_set {
-            let owner =
-                locks.entry((body.consumer_group.clone(), queue.clone())).or_insert(body.client_id.clone());
+            let owner = locks
+                .entry((body.consumer_group.clone(), queue.clone()))
+                .or_insert_with(|| body.client_id.clone());
             if *owner == body.client_id {
                 granted.insert(queue);
             }

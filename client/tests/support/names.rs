@@ -10,10 +10,12 @@ use protocol::header::GetRouteInfoRequestHeader;
 use protocol::{RemotingCommand, RequestCode, ResponseCode};
 use remoting::{Connection, Handler};
 
+/// Broker name → queues, permission.
+type QueuesAt = BTreeMap<String, (i32, i32)>;
+
 #[derive(Default)]
 pub struct Names {
-    /// Topic → broker name → queues, permission.
-    topics: Mutex<BTreeMap<String, BTreeMap<String, (i32, i32)>>>,
+    topics: Mutex<BTreeMap<String, QueuesAt>>,
     /// Broker name → address of its master, if it has one.
     masters: Mutex<BTreeMap<String, Option<String>>>,
     pub asked: AtomicUsize,
