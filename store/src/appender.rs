@@ -62,6 +62,8 @@ struct PlannedPut {
     result: PutResult,
     units: usize,
     keys: usize,
+    /// The log's end after it.
+    end: u64,
 }
 
 impl Appender {
@@ -163,10 +165,14 @@ impl Appender {
         put.queue.set_next_offset(next);
         self.end.position += bytes;
         let queue_offset = if next > first { first } else { 0 };
-        let result =
-            PutResult { status: PutStatus::Ok, physical_offsets, queue_offset, store_timestamp: self.end.timestamp };
+        let result = PutResult {
+            status: PutStatus::Ok,
+            physical_offsets,
+            queue_offset,
+            store_timestamp: self.end.timestamp,
+        };
         let (units, keys) = (plan.units.len() - units_before, plan.keys.len() - keys_before);
-        plan.puts.push(PlannedPut { put, began, result, units, keys });
+        plan.puts.push(PlannedPut { put, began, result, units, keys, end: self.end.position });
         let run = plan.runs.last_mut().expect("a run is open");
         run.puts_end = plan.puts.len();
         run.end = self.end;
@@ -179,9 +185,12 @@ impl Appender {
         let mut at = 0;
         let queue = &put.queue;
         while at < put.records.len() || starts.is_empty() {
-            let record = Record::parse(&put.records[at..])
-                .filter(|record| record.queue_id == queue.queue_id() && record.topic == queue.topic().as_bytes());
-            let Some(record) = record else { return Err(StoreError::NotRecords { at, bytes: put.records.len() }) };
+            let record = Record::parse(&put.records[at..]).filter(|record| {
+                record.queue_id == queue.queue_id() && record.topic == queue.topic().as_bytes()
+            });
+            let Some(record) = record else {
+                return Err(StoreError::NotRecords { at, bytes: put.records.len() });
+            };
             let traits = Traits::of(record.properties_text());
             if self.core.index.is_some() && record.is_indexed() {
                 traits.each_key(queue.topic_hash(), |hash| {
@@ -299,15 +308,16 @@ impl Appender {
         let is_async = self.core.config.flush == FlushDiskType::Async;
         let now = Instant::now();
         let mut puts = Vec::with_capacity(plan.puts.len());
-        for PlannedPut { put, began, result, units, .. } in plan.puts {
+        for PlannedPut { put, began, result, units, end, .. } in plan.puts {
             let completion = Completion { done: put.done, result, began };
-            let completion = if put.wait {
+            // Who does not want to wait is not made to wait for the disk.
+            let completion = if put.wait || is_async {
                 Some(completion)
             } else {
                 self.core.answer(completion, PutStatus::Ok, now);
                 None
             };
-            puts.push(AppendedPut { queue: put.queue, units, completion });
+            puts.push(AppendedPut { queue: put.queue, units, end, wait: put.wait, completion });
         }
         let deadline = now + self.core.config.sync_flush_timeout;
         let batch = Batch { end, puts, units: plan.units, keys: plan.keys, raw: None, deadline };
@@ -318,6 +328,10 @@ impl Appender {
         let position = batch.end.position;
         self.core.confirm.push(batch);
         self.core.written.store(position, Ordering::Release);
+        if self.core.is_failed() {
+            // The flush failed after it was last asked: nobody will look at this batch any more.
+            return self.core.confirm.fail();
+        }
         if is_async {
             self.flush.mark(position);
             self.core.advance();

@@ -19,7 +19,8 @@ const JAVA_BYTES: usize = 40;
 const MARK_AT: usize = 2048;
 /// "TRIREME" and the version of the mark.
 const MARK_MAGIC: [u8; 8] = *b"TRIREME1";
-const MARK_BYTES: usize = 8 + 8 + 8 + 4;
+const MARK_BYTES: usize = 8 + 8 + 8 + 8 + 4;
+const MARK_CRC_AT: usize = MARK_AT + MARK_BYTES - 4;
 const _: () = assert!(MARK_AT + MARK_BYTES <= CHECKPOINT_BYTES, "the mark fits into the page");
 
 /// What a checkpoint says.
@@ -31,6 +32,8 @@ pub(crate) struct Checkpoint {
     pub(crate) position: Option<u64>,
     /// Where the last record before that position begins.
     pub(crate) last_record: u64,
+    /// How many queues had messages: if none is found, somebody removed them to have them built anew.
+    pub(crate) queues: u64,
 }
 
 impl Checkpoint {
@@ -46,8 +49,9 @@ impl Checkpoint {
             bytes[MARK_AT..MARK_AT + 8].copy_from_slice(&MARK_MAGIC);
             bytes[MARK_AT + 8..MARK_AT + 16].copy_from_slice(&position);
             bytes[MARK_AT + 16..MARK_AT + 24].copy_from_slice(&self.last_record.to_be_bytes());
+            bytes[MARK_AT + 24..MARK_AT + 32].copy_from_slice(&self.queues.to_be_bytes());
             let crc = mark_crc(&bytes);
-            bytes[MARK_AT + 24..MARK_AT + MARK_BYTES].copy_from_slice(&crc.to_be_bytes());
+            bytes[MARK_CRC_AT..MARK_AT + MARK_BYTES].copy_from_slice(&crc.to_be_bytes());
         }
         bytes
     }
@@ -57,12 +61,15 @@ impl Checkpoint {
         // The index has times of its own, but ours is not Java's: queues and log decide.
         let timestamp = long(0)?.min(long(8)?).max(0);
         let mark = bytes.get(MARK_AT..MARK_AT + MARK_BYTES);
-        let is_ours = mark.is_some_and(|mark| mark.starts_with(&MARK_MAGIC) && mark.ends_with(&mark_crc(bytes).to_be_bytes()));
+        let is_ours = mark.is_some_and(|mark| {
+            mark.starts_with(&MARK_MAGIC) && mark.ends_with(&mark_crc(bytes).to_be_bytes())
+        });
         if !is_ours {
-            return Some(Self { timestamp, position: None, last_record: 0 });
+            return Some(Self { timestamp, ..Self::default() });
         }
-        let position = u64::try_from(long(MARK_AT + 8)?).ok();
-        Some(Self { timestamp, position, last_record: u64::try_from(long(MARK_AT + 16)?).ok()? })
+        let number = |at: usize| u64::try_from(long(at)?).ok();
+        let (last_record, queues) = (number(MARK_AT + 16)?, number(MARK_AT + 24)?);
+        Some(Self { timestamp, position: Some(number(MARK_AT + 8)?), last_record, queues })
     }
 }
 
@@ -70,7 +77,7 @@ impl Checkpoint {
 fn mark_crc(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&bytes[..JAVA_BYTES]);
-    hasher.update(&bytes[MARK_AT..MARK_AT + 24]);
+    hasher.update(&bytes[MARK_AT..MARK_CRC_AT]);
     hasher.finalize()
 }
 
@@ -104,7 +111,8 @@ mod tests {
 
     use super::*;
 
-    const OURS: Checkpoint = Checkpoint { timestamp: 1_700_000_000_000, position: Some(12_345), last_record: 12_000 };
+    const OURS: Checkpoint =
+        Checkpoint { timestamp: 1_700_000_000_000, position: Some(12_345), last_record: 12_000, queues: 3 };
 
     #[test]
     fn a_checkpoint_has_rocketmqs_layout() {
@@ -134,7 +142,10 @@ mod tests {
         let mut java = vec![0; 4096];
         java[..8].copy_from_slice(&500u64.to_be_bytes());
         java[8..16].copy_from_slice(&400u64.to_be_bytes());
-        assert_eq!(Checkpoint::decode(&java).unwrap(), Checkpoint { timestamp: 400, position: None, last_record: 0 });
+        assert_eq!(
+            Checkpoint::decode(&java).unwrap(),
+            Checkpoint { timestamp: 400, ..Checkpoint::default() }
+        );
     }
 
     #[test]

@@ -199,7 +199,9 @@ fn memory_total() -> u64 {
     const UNKNOWN: u64 = 16 << 30;
     let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return UNKNOWN };
     text.lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        })
         .map_or(UNKNOWN, |kib| kib * 1024)
 }
 
@@ -227,7 +229,10 @@ mod tests {
 
     #[test]
     fn a_delay_level_without_a_known_unit_is_refused() {
-        assert_eq!(parse_delay_levels("1s 2d"), Some(vec![Duration::from_secs(1), Duration::from_secs(172_800)]));
+        assert_eq!(
+            parse_delay_levels("1s 2d"),
+            Some(vec![Duration::from_secs(1), Duration::from_secs(172_800)])
+        );
         for text in ["1", "s", "1x", "1s x", "-1s", "99999999999999999999d"] {
             assert_eq!(parse_delay_levels(text), None, "{text}");
         }

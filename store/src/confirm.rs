@@ -56,6 +56,10 @@ pub(crate) struct AppendedPut {
     pub(crate) queue: Arc<ConsumeQueue>,
     /// How many of the batch's units are its own.
     pub(crate) units: usize,
+    /// The log's end after it.
+    pub(crate) end: u64,
+    /// Whether it waits for the slave.
+    pub(crate) wait: bool,
     pub(crate) completion: Option<Completion>,
 }
 
@@ -191,8 +195,10 @@ impl Core {
         }
         let now = Instant::now();
         for put in batch.puts {
-            if let Some(completion) = put.completion {
-                self.answer_or_hold(completion, batch.end.position, now);
+            match put.completion {
+                Some(completion) if put.wait => self.answer_or_hold(completion, put.end, now),
+                Some(completion) => self.answer(completion, PutStatus::Ok, now),
+                None => {}
             }
         }
         Ok(())
@@ -280,10 +286,17 @@ impl Core {
     }
 
     /// Extends queue and index by one record that is in the log.
-    pub(crate) fn dispatch(&self, record: &Record<'_>) -> Result<Option<(Arc<ConsumeQueue>, QueuedUnit)>, StoreError> {
+    pub(crate) fn dispatch(
+        &self,
+        record: &Record<'_>,
+    ) -> Result<Option<(Arc<ConsumeQueue>, QueuedUnit)>, StoreError> {
         let queue = match self.queues.get_or_make(record.topic_text(), record.queue_id) {
             Err(StoreError::TopicName { name }) => {
-                tracing::error!(name, physical_offset = record.physical_offset, "no queue can have this name");
+                tracing::error!(
+                    name,
+                    physical_offset = record.physical_offset,
+                    "no queue can have this name"
+                );
                 return Ok(None);
             }
             other => other?,
@@ -301,7 +314,8 @@ impl Core {
         if !record.is_queued() {
             return Ok(None);
         }
-        let tags_code = traits.tags_code(queue.is_schedule(), record.store_timestamp, &self.config.delay_levels);
+        let tags_code =
+            traits.tags_code(queue.is_schedule(), record.store_timestamp, &self.config.delay_levels);
         let bytes = record.bytes.len() as u32;
         let queued = QueuedUnit {
             offset: record.queue_offset,
@@ -369,7 +383,8 @@ impl Core {
 
     /// Whether a put may have to wait for more than its own append.
     pub(crate) fn may_wait(&self) -> bool {
-        self.config.flush == FlushDiskType::Sync || self.confirm.replication.lock().mode == Replication::Awaited
+        self.config.flush == FlushDiskType::Sync
+            || self.confirm.replication.lock().mode == Replication::Awaited
     }
 
     /// Answers who waited too long; tells whether somebody still waits.

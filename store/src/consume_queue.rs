@@ -170,7 +170,9 @@ impl ConsumeQueue {
         if offset < end {
             let known = if offset >= first { self.unit(offset)? } else { None };
             // The tags code may differ: a delayed message's is its due time, and the levels are configured.
-            if known.is_some_and(|known| (known.physical_offset, known.bytes) == (unit.physical_offset, unit.bytes)) {
+            if known.is_some_and(|known| {
+                (known.physical_offset, known.bytes) == (unit.physical_offset, unit.bytes)
+            }) {
                 return Ok(Extended::Known);
             }
             tracing::warn!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log restarts a queue");
@@ -315,7 +317,8 @@ impl ConsumeQueue {
         let first = first.max(self.min_offset());
         let (tail_start, in_tail) = {
             let tail = self.tail.read();
-            let at = tail.units.iter().position(|unit| unit.is_message() && unit.physical_offset >= log_start);
+            let at =
+                tail.units.iter().position(|unit| unit.is_message() && unit.physical_offset >= log_start);
             (tail.start, tail.start + at.unwrap_or(tail.units.len()) as u64)
         };
         if first >= tail_start {

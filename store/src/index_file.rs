@@ -82,7 +82,9 @@ impl IndexFile {
         let crc = crc32fast::hash(&bytes);
         let footer_at = bytes.len();
         bytes.extend_from_slice(&MAGIC);
-        for number in [entries.len() as u64, physical_first, physical_last, times.first as u64, times.last as u64] {
+        for number in
+            [entries.len() as u64, physical_first, physical_last, times.first as u64, times.last as u64]
+        {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&crc.to_le_bytes());

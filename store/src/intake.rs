@@ -14,16 +14,9 @@ pub(crate) type RawDone = Box<dyn FnOnce(Result<u64, StoreError>) + Send>;
 /// Something to append.
 pub(crate) enum Work {
     /// Messages that get their places here.
-    Put {
-        put: Put,
-        began: Instant,
-    },
+    Put { put: Put, began: Instant },
     /// Bytes that have their place already.
-    Raw {
-        position: u64,
-        bytes: Bytes,
-        done: RawDone,
-    },
+    Raw { position: u64, bytes: Bytes, done: RawDone },
 }
 
 impl Work {

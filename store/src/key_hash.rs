@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand_keys_have_as_many_hashes() {
         let topic = KeyHash::of_topic("TopicA");
-        let hashes: std::collections::HashSet<_> = (0..100_000).map(|n| topic.of_key(&format!("k{n}"))).collect();
+        let hashes: std::collections::HashSet<_> =
+            (0..100_000).map(|n| topic.of_key(&format!("k{n}"))).collect();
         assert_eq!(hashes.len(), 100_000);
     }
 

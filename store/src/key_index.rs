@@ -67,7 +67,8 @@ impl KeyIndex {
         run.retain(|entry| entry.physical_offset >= sealed_end);
         let newest = (0, run.last().map_or(sealed_end.saturating_sub(1), |entry| entry.physical_offset));
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
-        let index = Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };
+        let index =
+            Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };
         // The run on the disk is written anew: what was cut off must not come back.
         index.rewrite_run()?;
         Ok(index)
@@ -221,14 +222,19 @@ fn load_sealed(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Vec<Arc<IndexFi
         }
         match IndexFile::open(disk, path.clone())? {
             Some(file) => sealed.push(Arc::new(file)),
-            None => tracing::error!(path = %path.display(), "not an index file, its messages cannot be found by key"),
+            None => {
+                tracing::error!(path = %path.display(), "not an index file, its messages cannot be found by key")
+            }
         }
     }
     // Only the newest can have met a crash; the older ones were whole when the newest was begun.
     if let Some(newest) = sealed.last()
         && !newest.is_whole()?
     {
-        tracing::error!(first = newest.physical_first, "the newest index file is damaged, it is rebuilt as far as the log is read");
+        tracing::error!(
+            first = newest.physical_first,
+            "the newest index file is damaged, it is rebuilt as far as the log is read"
+        );
         newest.remove()?;
         sealed.pop();
     }

@@ -71,7 +71,8 @@ impl<'a> LogScan<'a> {
 }
 
 fn sound_record(rest: &[u8], position: u64) -> Option<Record<'_>> {
-    let record = Record::parse(rest).filter(|record| record.physical_offset == position && record.is_sound())?;
+    let record =
+        Record::parse(rest).filter(|record| record.physical_offset == position && record.is_sound())?;
     let follower = record_head(&rest[record.bytes.len()..]);
     let is_last = matches!(follower, RecordHead::End | RecordHead::Unknown { .. });
     if is_last && record.ends_in_zero() { None } else { Some(record) }

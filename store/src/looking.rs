@@ -77,11 +77,16 @@ impl Core {
         }
         let bytes = self.log_slice(position, len as usize)?;
         // Any place of the log can be asked for: a body that looks like a record does not know its own position.
-        Ok(bytes.filter(|bytes| Record::parse(bytes).is_some_and(|record| record.physical_offset == position)))
+        Ok(bytes
+            .filter(|bytes| Record::parse(bytes).is_some_and(|record| record.physical_offset == position)))
     }
 
     /// The message at an offset of a queue.
-    pub(crate) fn message_in_queue(&self, queue: &ConsumeQueue, offset: u64) -> Result<Option<Bytes>, StoreError> {
+    pub(crate) fn message_in_queue(
+        &self,
+        queue: &ConsumeQueue,
+        offset: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
         match self.unit(queue, offset)? {
             Some(unit) => self.log_slice(unit.physical_offset, unit.bytes as usize),
             None => Ok(None),

@@ -27,7 +27,10 @@ pub struct Put {
 
 impl fmt::Debug for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Put").field("queue", &self.queue).field("bytes", &self.records.len()).finish_non_exhaustive()
+        f.debug_struct("Put")
+            .field("queue", &self.queue)
+            .field("bytes", &self.records.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,7 +38,9 @@ impl OpenFiles {
     }
 
     fn try_take(&self) -> bool {
-        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1)).is_ok()
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1))
+            .is_ok()
     }
 
     fn give_back(&self) {
@@ -71,17 +73,34 @@ struct State {
 }
 
 impl QueueFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>, directory: PathBuf, file_bytes: u64, open_files: Arc<OpenFiles>) -> Self {
-        Self { disk, directory, file_bytes, open_files, state: Mutex::default(), is_used: AtomicBool::new(false) }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        file_bytes: u64,
+        open_files: Arc<OpenFiles>,
+    ) -> Self {
+        Self {
+            disk,
+            directory,
+            file_bytes,
+            open_files,
+            state: Mutex::default(),
+            is_used: AtomicBool::new(false),
+        }
     }
 
     /// Learns which files there are.
     pub(crate) fn load(&self) -> Result<(), StoreError> {
-        let list = self.disk.list(&self.directory).map_err(|error| DiskError::io("list", &self.directory, error))?;
+        let list =
+            self.disk.list(&self.directory).map_err(|error| DiskError::io("list", &self.directory, error))?;
         let mut starts = Vec::with_capacity(list.len());
         for entry in &list {
-            let foreign = || StoreError::QueueFile { path: self.directory.join(&entry.name), file_bytes: self.file_bytes };
-            let start = parse_name(&entry.name).filter(|start| !entry.is_directory && start % self.file_bytes == 0);
+            let foreign = || StoreError::QueueFile {
+                path: self.directory.join(&entry.name),
+                file_bytes: self.file_bytes,
+            };
+            let start =
+                parse_name(&entry.name).filter(|start| !entry.is_directory && start % self.file_bytes == 0);
             let start = start.ok_or_else(foreign)?;
             if entry.bytes > self.file_bytes {
                 return Err(foreign());
@@ -103,7 +122,8 @@ impl QueueFiles {
             // A crash came between making the file and giving it its size.
             if bytes < self.file_bytes {
                 let file = self.open(start, OpenHow::Write)?;
-                file.set_len(self.file_bytes).map_err(|error| DiskError::io("extend", &self.path(start), error))?;
+                file.set_len(self.file_bytes)
+                    .map_err(|error| DiskError::io("extend", &self.path(start), error))?;
             }
         }
         Ok(())
@@ -181,7 +201,9 @@ impl QueueFiles {
             }
         }
         if is_name_unsynced {
-            self.disk.sync_dir(&self.directory).map_err(|error| DiskError::io("sync", &self.directory, error))?;
+            self.disk
+                .sync_dir(&self.directory)
+                .map_err(|error| DiskError::io("sync", &self.directory, error))?;
         }
         Ok(())
     }

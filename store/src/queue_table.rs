@@ -56,7 +56,11 @@ impl QueueTable {
             }
             for queue in self.disk.list(&self.directory.join(&topic.name)).map_err(failed)? {
                 let Ok(queue_id) = queue.name.parse() else {
-                    tracing::warn!(topic = topic.name, name = queue.name, "not a queue's directory, it is left alone");
+                    tracing::warn!(
+                        topic = topic.name,
+                        name = queue.name,
+                        "not a queue's directory, it is left alone"
+                    );
                     continue;
                 };
                 self.get_or_make(&topic.name, queue_id)?.load()?;
@@ -101,7 +105,8 @@ impl QueueTable {
 
     /// Takes a topic's queues out of the table; they take no messages any more, their files are still there.
     pub(crate) fn take_topic(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> {
-        let taken: Vec<_> = self.topics.write().remove(topic).map(BTreeMap::into_values).into_iter().flatten().collect();
+        let taken: Vec<_> =
+            self.topics.write().remove(topic).map(BTreeMap::into_values).into_iter().flatten().collect();
         for queue in &taken {
             queue.mark_deleted();
         }
@@ -131,7 +136,14 @@ impl QueueTable {
 
     fn make(&self, topic: Arc<str>, queue_id: u32) -> ConsumeQueue {
         let directory = self.directory.join(&*topic).join(queue_id.to_string());
-        ConsumeQueue::new(self.disk.clone(), directory, self.file_bytes, self.open_files.clone(), topic, queue_id)
+        ConsumeQueue::new(
+            self.disk.clone(),
+            directory,
+            self.file_bytes,
+            self.open_files.clone(),
+            topic,
+            queue_id,
+        )
     }
 }
 

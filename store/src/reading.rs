@@ -53,7 +53,16 @@ impl Core {
 
 fn nothing(status: GetStatus, next_begin_offset: u64, min_offset: u64, max_offset: u64) -> ReadResult {
     let slices = Vec::new();
-    ReadResult { status, next_begin_offset, min_offset, max_offset, slices, count: 0, bytes: 0, is_slow: false }
+    ReadResult {
+        status,
+        next_begin_offset,
+        min_offset,
+        max_offset,
+        slices,
+        count: 0,
+        bytes: 0,
+        is_slow: false,
+    }
 }
 
 /// One read under way.
@@ -95,7 +104,8 @@ impl<'a> Gathering<'a> {
     }
 
     fn gather(mut self, queue: &ConsumeQueue, min: u64, max: u64) -> Result<ReadResult, StoreError> {
-        let scan_max = (self.limits.scan_bytes / UNIT_BYTES as usize).max(self.request.count_max.min(self.limits.count_max));
+        let scan_max = (self.limits.scan_bytes / UNIT_BYTES as usize)
+            .max(self.request.count_max.min(self.limits.count_max));
         let mut at = self.request.queue_offset;
         let end = max.min(at.saturating_add(scan_max as u64));
         let mut units = Vec::with_capacity(self.count_max.min(FETCH_UNITS));

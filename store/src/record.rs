@@ -76,7 +76,10 @@ impl<'a> Record<'a> {
     /// Whether the record is whole: its body's checksum is right and nothing in its texts looks like a hole.
     pub(crate) fn is_sound(&self) -> bool {
         let stored = word(self.bytes, 8).unwrap_or_default();
-        stored == body_crc(self.body) && !self.topic.is_empty() && !self.topic.contains(&0) && !has_hole(self.properties)
+        stored == body_crc(self.body)
+            && !self.topic.is_empty()
+            && !self.topic.contains(&0)
+            && !has_hole(self.properties)
     }
 
     /// Whether the record's last byte is one that no writer ends with: a torn write leaves zeros there. Only the last record
@@ -133,7 +136,12 @@ impl<'a> Traits<'a> {
     }
 
     /// The tags code of the unit; for a delayed message the time at which it is due.
-    pub(crate) fn tags_code(&self, is_schedule: bool, store_timestamp: i64, delay_levels: &[Duration]) -> i64 {
+    pub(crate) fn tags_code(
+        &self,
+        is_schedule: bool,
+        store_timestamp: i64,
+        delay_levels: &[Duration],
+    ) -> i64 {
         if is_schedule && let Some(level) = self.delay_level(delay_levels.len()) {
             let delay = delay_levels[level - 1].as_millis();
             return store_timestamp.saturating_add(i64::try_from(delay).unwrap_or(i64::MAX));
@@ -160,7 +168,8 @@ impl<'a> Traits<'a> {
 
     /// Whether the message can be found by this key.
     pub(crate) fn has_key(&self, key: &str) -> bool {
-        self.unique_key == Some(key) || self.keys.into_iter().flat_map(properties::keys).any(|found| found == key)
+        self.unique_key == Some(key)
+            || self.keys.into_iter().flat_map(properties::keys).any(|found| found == key)
     }
 }
 

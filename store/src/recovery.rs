@@ -30,11 +30,14 @@ pub(crate) struct Start {
 }
 
 /// Chooses where to start.
-pub(crate) fn start(segments: &Segments, checkpoint: &Checkpoint, has_queues: bool) -> Result<Start, StoreError> {
+pub(crate) fn start(
+    segments: &Segments,
+    checkpoint: &Checkpoint,
+    queues: usize,
+) -> Result<Start, StoreError> {
     let first = segments.start();
     let at = |position| LogEnd { position, last_record: position, timestamp: checkpoint.timestamp };
-    if !has_queues {
-        // Somebody removed the queues, so that they are built anew from the whole log.
+    if are_removed(checkpoint, queues) {
         return Ok(Start { end: at(first), is_exact: false });
     }
     if let Some(position) = checkpoint.position {
@@ -51,10 +54,17 @@ pub(crate) fn start(segments: &Segments, checkpoint: &Checkpoint, has_queues: bo
     Ok(Start { end: at(by_time(segments, checkpoint.timestamp.saturating_sub(MARGIN_MS))?), is_exact: false })
 }
 
+/// Whether somebody removed the queues, so that they are built anew from the whole log. Queues of deleted topics are not meant.
+fn are_removed(checkpoint: &Checkpoint, queues: usize) -> bool {
+    queues == 0 && (checkpoint.queues > 0 || checkpoint.position.is_none())
+}
+
 /// Chooses where somebody who writes the log goes on to apply it: where the checkpoint says, which its owner keeps true.
-pub(crate) fn start_of_foreign(segments: &Segments, checkpoint: &Checkpoint, has_queues: bool) -> Start {
+pub(crate) fn start_of_foreign(segments: &Segments, checkpoint: &Checkpoint, queues: usize) -> Start {
     let first = segments.start();
-    let position = checkpoint.position.filter(|position| has_queues && (first..=segments.end()).contains(position));
+    let is_known = !are_removed(checkpoint, queues);
+    let position =
+        checkpoint.position.filter(|position| is_known && (first..=segments.end()).contains(position));
     let end = LogEnd {
         position: position.unwrap_or(first),
         last_record: checkpoint.last_record,

@@ -43,7 +43,11 @@ impl RetentionConfig {
     pub fn validate(&self) -> Vec<ConfigFault> {
         let mut faults = Vec::new();
         for hour in self.delete_when.iter().filter(|hour| **hour > 23) {
-            faults.push(ConfigFault { key: "deleteWhen", value: u64::from(*hour), wanted: "hours from 0 to 23" });
+            faults.push(ConfigFault {
+                key: "deleteWhen",
+                value: u64::from(*hour),
+                wanted: "hours from 0 to 23",
+            });
         }
         for (key, percent) in [
             ("diskMaxUsedSpaceRatio", self.used_percent_max),
@@ -126,8 +130,14 @@ mod tests {
 
     fn decided(ages: &[i64], hour: u8, used_ratio: f64) -> (Option<u64>, bool) {
         let segments = segments(ages);
-        let view =
-            RetentionView { now: NOW, hour, used_ratio, asked: false, segments: &segments, keep_from: u64::MAX };
+        let view = RetentionView {
+            now: NOW,
+            hour,
+            used_ratio,
+            asked: false,
+            segments: &segments,
+            keep_from: u64::MAX,
+        };
         let decision = decide(&RetentionConfig::default(), view);
         (decision.delete_before, decision.writable)
     }
@@ -163,8 +173,14 @@ mod tests {
     #[test]
     fn what_must_stay_stays_even_when_the_disk_is_full() {
         let segments = segments(&[100, 100, 100]);
-        let mut view =
-            RetentionView { now: NOW, hour: 4, used_ratio: 0.99, asked: true, segments: &segments, keep_from: 150 };
+        let mut view = RetentionView {
+            now: NOW,
+            hour: 4,
+            used_ratio: 0.99,
+            asked: true,
+            segments: &segments,
+            keep_from: 150,
+        };
         assert_eq!(decide(&RetentionConfig::default(), view).delete_before, Some(100));
         view.keep_from = 0;
         assert_eq!(decide(&RetentionConfig::default(), view).delete_before, None);
@@ -173,8 +189,14 @@ mod tests {
     #[test]
     fn an_operator_can_ask_for_expired_segments_at_any_hour() {
         let segments = segments(&[100, 1]);
-        let view =
-            RetentionView { now: NOW, hour: 9, used_ratio: 0.1, asked: true, segments: &segments, keep_from: u64::MAX };
+        let view = RetentionView {
+            now: NOW,
+            hour: 9,
+            used_ratio: 0.1,
+            asked: true,
+            segments: &segments,
+            keep_from: u64::MAX,
+        };
         assert_eq!(decide(&RetentionConfig::default(), view).delete_before, Some(100));
     }
 
@@ -182,8 +204,14 @@ mod tests {
     fn without_forced_cleaning_a_full_disk_keeps_what_has_not_expired() {
         let config = RetentionConfig { forced_enabled: false, ..RetentionConfig::default() };
         let segments = segments(&[3, 2, 1]);
-        let view =
-            RetentionView { now: NOW, hour: 9, used_ratio: 0.95, asked: false, segments: &segments, keep_from: u64::MAX };
+        let view = RetentionView {
+            now: NOW,
+            hour: 9,
+            used_ratio: 0.95,
+            asked: false,
+            segments: &segments,
+            keep_from: u64::MAX,
+        };
         assert_eq!(decide(&config, view), RetentionDecision { delete_before: None, writable: false });
     }
 }

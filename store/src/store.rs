@@ -93,11 +93,11 @@ impl MessageStore {
         let file = CheckpointFile::new(disk.clone(), &config.root);
         let checkpoint = file.load()?;
         let queues = QueueTable::new(disk.clone(), &config);
-        let has_queues = queues.load()? > 0;
+        let found = queues.load()?;
         let start = if is_writer {
-            recovery::start(&segments, &checkpoint, has_queues)?
+            recovery::start(&segments, &checkpoint, found)?
         } else {
-            recovery::start_of_foreign(&segments, &checkpoint, has_queues)
+            recovery::start_of_foreign(&segments, &checkpoint, found)
         };
         recovery::rewind_queues(&queues, &segments, &start, is_crash)?;
         let index = if config.index_enabled {
@@ -107,11 +107,15 @@ impl MessageStore {
         };
         let core = Arc::new(Core::new(config, hooks, disk.clone(), segments, queues, index, start.end));
         make_abort(&*disk, &abort)?;
-        let end = if is_writer { recovery::replay(&core, &start, is_crash)? } else { recovery::adopt(&core, &start)? };
+        let end = if is_writer {
+            recovery::replay(&core, &start, is_crash)?
+        } else {
+            recovery::adopt(&core, &start)?
+        };
         core.restart_at(end);
         let writer = if is_writer { Some(start_writer(&core, end)?) } else { None };
         let flush = writer.as_ref().map(|writer| writer.flush.clone());
-        let upkeep = Arc::new(Upkeep::new(core.clone(), flush, file, start.end));
+        let upkeep = Arc::new(Upkeep::new(core.clone(), flush, file, checkpoint));
         upkeep.checkpoint()?;
         upkeep.trim(core.segments.start())?;
         let store = Self {
@@ -133,7 +137,8 @@ impl MessageStore {
             open.appender = Some(spawn("store-append", move || appender.run())?);
         }
         if !self.core.config.keeper_paused {
-            let keeper = Keeper::new(self.core.clone(), self.upkeep.clone(), self.keeper.clone(), Instant::now());
+            let keeper =
+                Keeper::new(self.core.clone(), self.upkeep.clone(), self.keeper.clone(), Instant::now());
             open.keeper = Some(spawn("store-keeper", move || keeper.run())?);
         }
         Ok(())
@@ -331,7 +336,12 @@ impl MessageStore {
     }
 
     /// The store time of the message at an offset of a queue.
-    pub fn store_time(&self, topic: &str, queue_id: u32, queue_offset: u64) -> Result<Option<i64>, StoreError> {
+    pub fn store_time(
+        &self,
+        topic: &str,
+        queue_id: u32,
+        queue_offset: u64,
+    ) -> Result<Option<i64>, StoreError> {
         let Some(queue) = self.find_queue(topic, queue_id) else { return Ok(None) };
         self.core.store_time(&queue, queue_offset)
     }

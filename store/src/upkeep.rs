@@ -27,12 +27,17 @@ pub(crate) struct Upkeep {
     /// Absent when somebody else writes and syncs the log.
     flush: Option<Arc<GroupFlush>>,
     file: CheckpointFile,
-    /// What the last checkpoint covers.
-    stored: Mutex<LogEnd>,
+    /// What the last checkpoint says.
+    stored: Mutex<Checkpoint>,
 }
 
 impl Upkeep {
-    pub(crate) fn new(core: Arc<Core>, flush: Option<Arc<GroupFlush>>, file: CheckpointFile, stored: LogEnd) -> Self {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        flush: Option<Arc<GroupFlush>>,
+        file: CheckpointFile,
+        stored: Checkpoint,
+    ) -> Self {
         Self { core, flush, file, stored: Mutex::new(stored) }
     }
 
@@ -47,11 +52,12 @@ impl Upkeep {
     /// Makes everything that is visible durable, and notes how far that is.
     pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
         let mut stored = self.stored.lock();
-        let end = self.core.confirm.end();
-        if end.position == stored.position {
+        let LogEnd { position, last_record, timestamp } = self.core.confirm.end();
+        let queues = self.core.queues.all(|queue| queue.max_offset() > 0).len() as u64;
+        let next = Checkpoint { timestamp, position: Some(position), last_record, queues };
+        if next == *stored || !self.flush_log(position)? {
             return Ok(());
         }
-        let Some(end) = self.flush_log(end)? else { return Ok(()) };
         for queue in self.core.queues.all(|queue| queue.is_dirty()) {
             queue.write_out()?;
             queue.sync()?;
@@ -59,25 +65,27 @@ impl Upkeep {
         if let Some(index) = &self.core.index {
             index.persist()?;
         }
-        let LogEnd { position, last_record, timestamp } = end;
-        self.file.store(&Checkpoint { timestamp, position: Some(position), last_record })?;
-        *stored = end;
+        self.file.store(&next)?;
+        *stored = next;
         Ok(())
     }
 
     /// Bytes that became visible since the last checkpoint.
     pub(crate) fn unchecked(&self) -> u64 {
-        self.core.applied().saturating_sub(self.stored.lock().position)
+        self.core.applied().saturating_sub(self.covered())
     }
 
-    /// The log is on the disk up to the end that is answered; `None` when nobody can say how far.
-    fn flush_log(&self, end: LogEnd) -> Result<Option<LogEnd>, StoreError> {
-        let Some(flush) = &self.flush else {
-            // Somebody else syncs the log, and tells how far.
-            return Ok((self.core.flushed() >= end.position).then_some(end));
-        };
-        flush.flush()?;
-        Ok(Some(end))
+    /// Everything before this position is covered by the last checkpoint.
+    fn covered(&self) -> u64 {
+        self.stored.lock().position.unwrap_or_default()
+    }
+
+    /// Makes the log durable up to `position`; false when somebody else does, and has not told that it is.
+    fn flush_log(&self, position: u64) -> Result<bool, StoreError> {
+        match &self.flush {
+            Some(flush) => Ok(flush.flush()? >= position),
+            None => Ok(self.core.flushed() >= position),
+        }
     }
 
     /// Looks at the disk: deletes what has expired, shuts or opens the gate. Tells how many segments went.
@@ -85,14 +93,15 @@ impl Upkeep {
         let core = &self.core;
         let log = self.space_of_log()?;
         let used_ratio = log.used_ratio().max(self.space_of_queues()?.used_ratio());
-        let segments: Vec<(u64, i64)> = core.segments.list()?.iter().map(|info| (info.start, ms(info.modified))).collect();
+        let segments: Vec<(u64, i64)> =
+            core.segments.list()?.iter().map(|info| (info.start, ms(info.modified))).collect();
         let view = RetentionView {
             now: core.hooks.clock.now(),
             hour: core.hooks.clock.hour(),
             used_ratio,
             asked,
             segments: &segments,
-            keep_from: core.applied().min(self.stored.lock().position),
+            keep_from: core.applied().min(self.covered()),
         };
         let decision = decide(&core.retention.read(), view);
         let used_percent = if decision.writable { 0 } else { (used_ratio * 100.0) as u8 };
@@ -195,9 +204,18 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(core: Arc<Core>, upkeep: Arc<Upkeep>, signal: Arc<KeeperSignal>, now: Instant) -> Self {
         let config = &core.config;
-        let (write_out_at, checkpoint_at) = (now + config.queue_flush_interval, now + config.checkpoint_interval);
+        let (write_out_at, checkpoint_at) =
+            (now + config.queue_flush_interval, now + config.checkpoint_interval);
         // The first look at the disk comes at once: it may be full already.
-        Self { core, upkeep, signal, write_out_at, checkpoint_at, clean_at: now, close_at: now + CLOSE_INTERVAL }
+        Self {
+            core,
+            upkeep,
+            signal,
+            write_out_at,
+            checkpoint_at,
+            clean_at: now,
+            close_at: now + CLOSE_INTERVAL,
+        }
     }
 
     /// Works until the signal stops it. A deed that fails because the disk is full is tried again; any other failure is fatal.

@@ -192,6 +192,7 @@ fn who_does_not_want_to_wait_is_answered_before_the_slave_and_who_does_after() {
     assert_eq!(hurried.status, PutStatus::Ok);
     assert_eq!(rig.drain("T", 0).len(), 2, "consumers do not wait for the slave");
     assert!(waits.try_recv().is_err());
+    assert_eq!(hurried.queue_offset, 1);
     rig.store().replicated(hurried.physical_offsets[0] - 1);
     assert!(waits.try_recv().is_err());
     rig.store().replicated(hurried.physical_offsets[0]);

@@ -2,17 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use disk::{Disk, MemDisk};
 use protocol::message::{MessageFields, MessageView, encode_record};
 use store::{
-    Arrival, ArrivalListener, Clock, FlushDiskType, GetStatus, Hooks, MessageStore, Put, PutResult, ReadRequest,
-    ReadResult, StoreConfig, StoreError,
+    Arrival, ArrivalListener, Clock, FlushDiskType, GetStatus, Hooks, MessageStore, Put, PutResult,
+    ReadRequest, ReadResult, StoreConfig, StoreError,
 };
 
 /// No answer takes longer, however busy the machine is.
@@ -37,7 +37,6 @@ impl Clock for HandClock {
 /// Notes what arrived.
 #[derive(Debug, Default)]
 pub struct Arrivals(pub Mutex<Vec<(String, u32, u64, i64)>>);
-
 
 impl ArrivalListener for Arrivals {
     fn arrived(&self, arrival: &Arrival<'_>) {
@@ -125,7 +124,12 @@ impl Rig {
         self.open();
     }
 
-    pub fn put(&self, topic: &str, queue_id: u32, records: BytesMut) -> Receiver<Result<PutResult, StoreError>> {
+    pub fn put(
+        &self,
+        topic: &str,
+        queue_id: u32,
+        records: BytesMut,
+    ) -> Receiver<Result<PutResult, StoreError>> {
         self.try_put(topic, queue_id, records, true).unwrap()
     }
 
@@ -205,7 +209,14 @@ pub fn record(topic: &str, queue_id: u32, body: &[u8], properties: &str) -> Byte
     out
 }
 
-pub fn add_record(out: &mut BytesMut, topic: &str, queue_id: u32, body: &[u8], properties: &str, sys_flag: i32) {
+pub fn add_record(
+    out: &mut BytesMut,
+    topic: &str,
+    queue_id: u32,
+    body: &[u8],
+    properties: &str,
+    sys_flag: i32,
+) {
     let host: SocketAddr = "127.0.0.1:10911".parse().unwrap();
     let mut fields = MessageFields::new(topic, queue_id as i32, body, host, host);
     fields.properties = properties;

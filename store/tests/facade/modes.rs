@@ -1,0 +1,155 @@
+//! The store on a log that somebody else writes: a slave's bytes, a Raft log.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use bytes::Bytes;
+use disk::{Disk, Segments};
+use protocol::message::patch_record;
+use store::{FlushDiskType, KeyQuery, MessageStore, StoreError};
+
+use crate::rig::{PATIENCE, Rig, record};
+
+fn append_raw(rig: &Rig, position: u64, bytes: &[u8]) -> Result<u64, StoreError> {
+    let (sender, receiver) = channel();
+    let done = Box::new(move |result| sender.send(result).unwrap());
+    rig.store().append_raw(position, Bytes::copy_from_slice(bytes), done)?;
+    receiver.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn a_slave_that_gets_the_log_in_pieces_of_any_size_becomes_its_masters_twin() {
+    for (piece, flush) in [(1, FlushDiskType::Async), (77, FlushDiskType::Sync), (5000, FlushDiskType::Async)]
+    {
+        let master = Rig::new(FlushDiskType::Async);
+        let count = if piece == 1 { 30 } else { 150 };
+        for n in 0..count {
+            let records = record("T", n % 2, &[n as u8; 90], &format!("KEYS\u{1}k{n}\u{2}"));
+            master.put("T", n % 2, records).recv_timeout(PATIENCE).unwrap().unwrap();
+        }
+        let end = master.store().commit_log_max();
+        let mut slave = Rig::new(flush);
+        let mut position = 0;
+        while position < end {
+            let bytes = master.store().read_log(position, piece).unwrap();
+            position = append_raw(&slave, position, &bytes).unwrap();
+        }
+        for round in 0..3 {
+            assert_eq!(slave.log(end), master.log(end));
+            for queue_id in 0..2 {
+                assert_eq!(
+                    slave.drain("T", queue_id),
+                    master.drain("T", queue_id),
+                    "pieces of {piece}, round {round}"
+                );
+            }
+            let query = KeyQuery { topic: "T", key: "k9", count_max: 9, begin: 0, end: i64::MAX };
+            assert_eq!(slave.store().query(&query).unwrap().messages.len(), 1);
+            if round == 0 { slave.restart() } else { slave.kill() }
+        }
+        assert_eq!(slave.send("T", 0, b"now a master").queue_offset, master.store().max_offset("T", 0));
+    }
+}
+
+#[test]
+fn bytes_that_do_not_continue_the_log_are_refused() {
+    let slave = Rig::new(FlushDiskType::Async);
+    assert!(matches!(append_raw(&slave, 5, b"x"), Err(StoreError::NotContiguous { position: 5, end: 0 })));
+    assert_eq!(append_raw(&slave, 0, &[1, 2, 3]).unwrap(), 3);
+    assert!(matches!(append_raw(&slave, 0, b"x"), Err(StoreError::NotContiguous { position: 0, end: 3 })));
+}
+
+#[test]
+fn a_slave_may_begin_in_the_middle_of_its_masters_log() {
+    let master = Rig::new(FlushDiskType::Async);
+    for _ in 0..150 {
+        master.send("T", 0, &[3; 90]);
+    }
+    let (begin, end) = (8192, master.store().commit_log_max());
+    let mut slave = Rig::new(FlushDiskType::Async);
+    slave.store = None;
+    slave.disk.create_dir_all("/store/commitlog".as_ref()).unwrap();
+    let segments = Segments::open(Arc::new(slave.disk.clone()), "/store/commitlog".into(), 4096).unwrap();
+    let mut position = begin;
+    while position < end {
+        let bytes = master.store().read_log(position, 100_000).unwrap();
+        segments.write_at(position, &[std::io::IoSlice::new(&bytes)]).unwrap();
+        position += bytes.len() as u64;
+    }
+    drop(segments);
+    for _ in 0..2 {
+        slave.open();
+        let first = master.drain("T", 0)[slave.store().min_offset("T", 0) as usize].clone();
+        assert_eq!(slave.drain("T", 0)[0], first);
+        assert_eq!(slave.store().max_offset("T", 0), 150);
+        assert_eq!(slave.store().commit_log_min(), begin);
+        slave.store().close().unwrap();
+    }
+}
+
+/// Writes records behind an envelope of 16 bytes, as a Raft log does.
+fn write_entry(
+    segments: &Segments,
+    store: &MessageStore,
+    position: u64,
+    queue_id: u32,
+    count: u64,
+) -> (u64, Vec<u8>) {
+    let queue = store.queue("T", queue_id).unwrap();
+    let first = store.queue_offsets().assign(&queue, count);
+    let mut bytes = Vec::new();
+    for n in 0..count {
+        let mut one = record("T", queue_id, b"replicated", "");
+        patch_record(&mut one, first + n, position + 16 + bytes.len() as u64, 1_000);
+        bytes.extend_from_slice(&one);
+    }
+    let envelope = [0xEE; 16];
+    segments.write_at(position, &[std::io::IoSlice::new(&envelope), std::io::IoSlice::new(&bytes)]).unwrap();
+    (position + 16, bytes)
+}
+
+#[test]
+fn on_a_raft_log_the_store_only_applies_and_goes_on_from_its_checkpoint() {
+    let rig = Rig::new(FlushDiskType::Async);
+    let mut config = rig.config.clone();
+    config.root = "/raft".into();
+    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
+    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
+    let open = || MessageStore::open_on(segments.clone(), config.clone(), disk.clone(), rig.hooks()).unwrap();
+    let store = open();
+    assert_eq!(store.applied(), 0);
+    let mut position = 0;
+    let mut entries = Vec::new();
+    for n in 0..40 {
+        let (base, bytes) = write_entry(&segments, &store, position, n % 2, 3);
+        position = base + bytes.len() as u64;
+        store.apply(base, &bytes).unwrap();
+        entries.push((base, bytes));
+        if n == 25 {
+            store.log_flushed(position);
+            store.checkpoint().unwrap();
+        }
+    }
+    assert_eq!((store.applied(), store.max_offset("T", 0)), (position, 60));
+    let refused = store.put(store::Put {
+        queue: store.queue("T", 0).unwrap(),
+        records: record("T", 0, b"x", ""),
+        wait: true,
+        done: Box::new(|_| {}),
+    });
+    assert!(matches!(refused, Err(StoreError::ForeignLog)));
+    drop(store);
+    let store = open();
+    let (base, bytes) = &entries[25];
+    assert_eq!(store.applied(), base + bytes.len() as u64);
+    assert_eq!((store.max_offset("T", 0), store.max_offset("T", 1)), (39, 39));
+    // What was assigned and never committed is forgotten with the leadership.
+    store.queue_offsets().assign(&store.queue("T", 0).unwrap(), 5);
+    for (base, bytes) in &entries[26..] {
+        store.apply(*base, bytes).unwrap();
+    }
+    store.queue_offsets().reset();
+    assert_eq!(store.queue_offsets().assign(&store.queue("T", 0).unwrap(), 1), 60);
+    assert!(store.apply(position + 500, &entries[0].1).is_err(), "records know where they belong");
+    store.close().unwrap();
+}

@@ -1,0 +1,124 @@
+//! What goes when its time is over, and what stays.
+
+use std::sync::atomic::Ordering;
+
+use disk::Disk;
+use store::{FlushDiskType, GetStatus, KeyQuery};
+
+use crate::rig::{HOUR, PATIENCE, Rig, exists, record};
+
+fn filled() -> Rig {
+    let rig = Rig::new(FlushDiskType::Async);
+    for n in 0..300 {
+        let records = record("T", n % 2, &[1; 50], &format!("KEYS\u{1}k{n}\u{2}"));
+        rig.put("T", n % 2, records).recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    rig.store().checkpoint().unwrap();
+    rig
+}
+
+/// The files' times are the machine's: ours is set so that all of them have expired.
+fn expire(rig: &Rig) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    rig.clock.0.store(now.as_millis() as i64 + 73 * HOUR, Ordering::Relaxed);
+}
+
+#[test]
+fn expired_segments_go_and_queues_and_index_follow() {
+    let mut rig = filled();
+    let last = rig.store().max_offset("T", 0);
+    assert_eq!(rig.store().clean(true).unwrap(), 0, "nothing has expired");
+    expire(&rig);
+    assert_eq!(rig.store().clean(false).unwrap(), 0, "it is not the hour");
+    let gone = rig.store().clean(true).unwrap();
+    assert!(gone >= 5, "{gone}");
+    let start = rig.store().commit_log_min();
+    assert_eq!(start, gone as u64 * 4096);
+    for queue_id in 0..2 {
+        let min = rig.store().min_offset("T", queue_id);
+        let queue = rig.store().queue("T", queue_id).unwrap();
+        assert!(queue.unit(min).unwrap().unwrap().physical_offset >= start);
+        let before = queue.unit(min - 1).unwrap();
+        assert!(before.is_none_or(|unit| unit.physical_offset < start));
+        let result = rig.read("T", queue_id, 0);
+        assert_eq!((result.status, result.next_begin_offset), (GetStatus::OffsetTooSmall, min));
+        assert!(!rig.drain("T", queue_id).is_empty());
+    }
+    assert!(!exists(&rig.disk, "/store/consumequeue/T/0/00000000000000000000"));
+    let query = |key| rig.store().query(&KeyQuery { topic: "T", key, count_max: 9, begin: 0, end: i64::MAX });
+    assert!(query("k0").unwrap().messages.is_empty());
+    assert_eq!(query("k299").unwrap().messages.len(), 1);
+    let before = (rig.store().min_offset("T", 0), rig.drain("T", 0));
+    rig.restart();
+    assert_eq!(before, (rig.store().min_offset("T", 0), rig.drain("T", 0)));
+    rig.kill();
+    assert_eq!(before, (rig.store().min_offset("T", 0), rig.drain("T", 0)));
+    assert_eq!(rig.send("T", 0, b"next").queue_offset, last);
+}
+
+#[test]
+fn a_queue_whose_messages_are_all_gone_goes_on_where_it_was() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    for _ in 0..47 {
+        rig.send("Old", 0, b"gone");
+    }
+    for _ in 0..100 {
+        rig.send("New", 0, &[1; 60]);
+    }
+    rig.store().checkpoint().unwrap();
+    expire(&rig);
+    rig.store().clean(true).unwrap();
+    for round in 0..3 {
+        assert_eq!(
+            (rig.store().min_offset("Old", 0), rig.store().max_offset("Old", 0)),
+            (47, 47),
+            "round {round}"
+        );
+        assert_eq!(rig.read("Old", 0, 47).status, GetStatus::OffsetOverflowOne);
+        assert_eq!(rig.read("Old", 0, 3).next_begin_offset, 47);
+        if round == 0 { rig.restart() } else { rig.kill() }
+    }
+    assert_eq!(rig.send("Old", 0, b"next").queue_offset, 47);
+}
+
+#[test]
+fn what_was_handed_out_stays_readable_after_its_segment_went() {
+    let rig = filled();
+    let held = rig.read("T", 0, 0);
+    let copy: Vec<Vec<u8>> = held.slices.iter().map(|slice| slice.to_vec()).collect();
+    expire(&rig);
+    assert!(rig.store().clean(true).unwrap() > 0);
+    assert_eq!(copy, held.slices.iter().map(|slice| slice.to_vec()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_nearly_full_disk_deletes_what_has_not_expired() {
+    let rig = filled();
+    let used: u64 = [
+        "/store/commitlog",
+        "/store/consumequeue/T/0",
+        "/store/consumequeue/T/1",
+        "/store/keyindex",
+        "/store",
+    ]
+    .iter()
+    .flat_map(|path| rig.disk.list(path.as_ref()).unwrap())
+    .map(|entry| entry.bytes)
+    .sum();
+    rig.disk.set_capacity(Some(used * 100 / 87));
+    assert!(rig.store().clean(false).unwrap() > 0);
+    assert!(!rig.store().is_disk_full());
+    assert_eq!(rig.send("T", 0, b"goes on").queue_offset, 150);
+}
+
+#[test]
+fn what_no_checkpoint_covers_is_not_deleted() {
+    let rig = Rig::new(FlushDiskType::Async);
+    for _ in 0..200 {
+        rig.send("T", 0, &[1; 50]);
+    }
+    expire(&rig);
+    assert_eq!(rig.store().clean(true).unwrap(), 0);
+    rig.store().checkpoint().unwrap();
+    assert!(rig.store().clean(true).unwrap() > 0);
+}
