@@ -50,12 +50,18 @@ pub fn check(operations: &[Operation], faults: &[(u64, FaultNote)]) -> (Availabi
         availability.outages.push(outage(*at, note, faults, &successes, last));
     }
     let healed = faults.iter().map(|(at, _)| *at).max().unwrap_or(0);
-    let back = successes.iter().find(|(invoked, _)| *invoked >= healed).map(|(_, returned)| returned - healed);
-    let attempted = operations.iter().any(|operation| operation.invoked >= healed && is_write(&operation.call));
+    let back =
+        successes.iter().find(|(invoked, _)| *invoked >= healed).map(|(_, returned)| returned - healed);
+    let attempted =
+        operations.iter().any(|operation| operation.invoked >= healed && is_write(&operation.call));
     match back {
         Some(us) if us <= COMES_BACK_US => finding.figure("back after the last fault, ms", us / 1_000),
-        Some(us) => finding.anomaly("came back too late", || format!("{} s after the last fault", us / 1_000_000)),
-        None if attempted => finding.anomaly("did not come back", || "no success after the last fault".to_owned()),
+        Some(us) => {
+            finding.anomaly("came back too late", || format!("{} s after the last fault", us / 1_000_000))
+        }
+        None if attempted => {
+            finding.anomaly("did not come back", || "no success after the last fault".to_owned())
+        }
         None => finding.doubt("nothing tried after the last fault", || "the run ended too early".to_owned()),
     }
     figures(&availability, operations, &mut finding);
@@ -63,11 +69,15 @@ pub fn check(operations: &[Operation], faults: &[(u64, FaultNote)]) -> (Availabi
 }
 
 fn is_write(call: &Call) -> bool {
-    matches!(call, Call::Send { .. } | Call::SendDelayed { .. } | Call::SendOrdered { .. } | Call::Write { .. })
+    matches!(
+        call,
+        Call::Send { .. } | Call::SendDelayed { .. } | Call::SendOrdered { .. } | Call::Write { .. }
+    )
 }
 
 fn success(operation: &Operation) -> Option<(u64, u64)> {
-    (operation.outcome == Outcome::Ok && is_write(&operation.call)).then_some((operation.invoked, operation.returned?))
+    (operation.outcome == Outcome::Ok && is_write(&operation.call))
+        .then_some((operation.invoked, operation.returned?))
 }
 
 /// The longest gap between successes within a window; `successes` are in the order of return.
@@ -84,7 +94,13 @@ fn dark(successes: &[(u64, u64)], from: u64, to: u64) -> u64 {
     longest.max(to.saturating_sub(last))
 }
 
-fn outage(at: u64, note: &FaultNote, faults: &[(u64, FaultNote)], successes: &[(u64, u64)], last: u64) -> Outage {
+fn outage(
+    at: u64,
+    note: &FaultNote,
+    faults: &[(u64, FaultNote)],
+    successes: &[(u64, u64)],
+    last: u64,
+) -> Outage {
     let healed = faults.iter().find(|(_, other)| other.id == note.id && other.phase == FaultPhase::Healed);
     let until = (healed.map_or(at, |(at, _)| *at) + AFTERMATH_US).min(last).max(at);
     let start = successes.partition_point(|(_, returned)| *returned < at);
@@ -134,7 +150,16 @@ mod tests {
 
     fn send(invoked: u64, returned: u64, outcome: Outcome) -> Operation {
         let call = Call::Send { queue: 0, value: invoked };
-        Operation { op: invoked, process: 0, invoked, returned: Some(returned), outcome, call, answer: None, error: None }
+        Operation {
+            op: invoked,
+            process: 0,
+            invoked,
+            returned: Some(returned),
+            outcome,
+            call,
+            answer: None,
+            error: None,
+        }
     }
 
     fn note(id: u32, phase: FaultPhase) -> FaultNote {
@@ -145,7 +170,12 @@ mod tests {
 
     #[test]
     fn recovery_counts_only_operations_that_began_after_the_strike() {
-        let run = [send(S, S + 1, Outcome::Ok), send(9 * S, 11 * S, Outcome::Ok), send(12 * S, 13 * S, Outcome::Ok), send(30 * S, 31 * S, Outcome::Ok)];
+        let run = [
+            send(S, S + 1, Outcome::Ok),
+            send(9 * S, 11 * S, Outcome::Ok),
+            send(12 * S, 13 * S, Outcome::Ok),
+            send(30 * S, 31 * S, Outcome::Ok),
+        ];
         let faults = [(10 * S, note(0, FaultPhase::Installed)), (20 * S, note(0, FaultPhase::Healed))];
         let (availability, finding) = check(&run, &faults);
         assert_eq!(finding.verdict, Verdict::Valid);

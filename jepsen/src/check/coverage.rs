@@ -13,7 +13,9 @@ pub fn check(demanded: &[String], faults: &[(u64, FaultNote)]) -> Finding {
         match note.phase {
             FaultPhase::Installed => *installed.entry(&note.nemesis).or_insert(0) += 1,
             FaultPhase::Skipped => finding.remark("skipped", || format!("{}: {}", note.nemesis, note.what)),
-            FaultPhase::Indeterminate => finding.remark("indeterminate", || format!("{}: {}", note.nemesis, note.what)),
+            FaultPhase::Indeterminate => {
+                finding.remark("indeterminate", || format!("{}: {}", note.nemesis, note.what))
+            }
             FaultPhase::Healed => {}
         }
         let healed = faults.iter().any(|(_, other)| other.id == note.id && other.phase == FaultPhase::Healed);
@@ -42,11 +44,18 @@ mod tests {
     #[test]
     fn only_installed_and_healed_faults_cover_a_demand() {
         let demanded = ["kill-leader".to_owned()];
-        let struck = [note("kill-leader", 0, FaultPhase::Installed), note("kill-leader", 0, FaultPhase::Healed)];
+        let struck =
+            [note("kill-leader", 0, FaultPhase::Installed), note("kill-leader", 0, FaultPhase::Healed)];
         assert_eq!(check(&demanded, &struck).verdict, Verdict::Valid);
         assert_eq!(check(&demanded, &struck[..1]).verdict, Verdict::Unknown);
-        assert_eq!(check(&demanded, &[note("kill-leader", 0, FaultPhase::Skipped)]).verdict, Verdict::Unknown);
-        assert_eq!(check(&demanded, &[note("kill-leader", 0, FaultPhase::Indeterminate)]).verdict, Verdict::Unknown);
+        assert_eq!(
+            check(&demanded, &[note("kill-leader", 0, FaultPhase::Skipped)]).verdict,
+            Verdict::Unknown
+        );
+        assert_eq!(
+            check(&demanded, &[note("kill-leader", 0, FaultPhase::Indeterminate)]).verdict,
+            Verdict::Unknown
+        );
         assert_eq!(check(&demanded, &[]).verdict, Verdict::Unknown);
         assert_eq!(check(&[], &[]).verdict, Verdict::Valid);
     }

@@ -15,10 +15,13 @@ pub struct DelayRules {
     pub early_us: u64,
 }
 
+/// When it was handed out, and where it stood.
+type Delivery = (u64, (u32, u64));
+
 /// Judges a run of the delay workload.
 pub fn check(operations: &[Operation], rules: DelayRules) -> Finding {
     let mut finding = Finding::new("delay");
-    let mut delivered: HashMap<u64, Vec<(u64, (u32, u64))>> = HashMap::new();
+    let mut delivered: HashMap<u64, Vec<Delivery>> = HashMap::new();
     for operation in operations {
         if let Call::Consume { queue, offset, value, .. } = operation.call {
             delivered.entry(value).or_default().push((operation.invoked, (queue, offset)));
@@ -32,7 +35,9 @@ pub fn check(operations: &[Operation], rules: DelayRules) -> Finding {
         let times = delivered.remove(&value).unwrap_or_default();
         let Some(first) = times.iter().map(|(at, _)| *at).min() else {
             if operation.outcome == Outcome::Ok {
-                finding.anomaly("never delivered", || format!("value {value}, due {delay_ms} ms after {} us", operation.invoked));
+                finding.anomaly("never delivered", || {
+                    format!("value {value}, due {delay_ms} ms after {} us", operation.invoked)
+                });
             }
             continue;
         };
@@ -41,7 +46,8 @@ pub fn check(operations: &[Operation], rules: DelayRules) -> Finding {
         }
         let due = operation.invoked + delay_ms * 1_000;
         if first + rules.early_us < due {
-            finding.anomaly("too early", || format!("value {value} came {} us before it was due", due - first));
+            finding
+                .anomaly("too early", || format!("value {value} came {} us before it was due", due - first));
         }
         lateness.push(first.saturating_sub(due));
         repeats(value, &times, rules, &mut finding);
@@ -62,7 +68,7 @@ pub fn check(operations: &[Operation], rules: DelayRules) -> Finding {
 }
 
 /// A consumer may be handed one message again; a second message with the same value is another matter.
-fn repeats(value: u64, times: &[(u64, (u32, u64))], rules: DelayRules, finding: &mut Finding) {
+fn repeats(value: u64, times: &[Delivery], rules: DelayRules, finding: &mut Finding) {
     let first = times[0].1;
     if times.iter().any(|(_, place)| *place != first) {
         let tell = || format!("value {value} stands at {} places", times.len());
@@ -84,7 +90,16 @@ mod tests {
 
     fn operation(invoked: u64, outcome: Outcome, call: Call) -> Operation {
         let answer = Some(Answer::Done);
-        Operation { op: 0, process: 0, invoked, returned: Some(invoked + 1), outcome, call, answer, error: None }
+        Operation {
+            op: 0,
+            process: 0,
+            invoked,
+            returned: Some(invoked + 1),
+            outcome,
+            call,
+            answer,
+            error: None,
+        }
     }
 
     fn send(value: u64, outcome: Outcome) -> Operation {
@@ -97,7 +112,8 @@ mod tests {
 
     #[test]
     fn in_time_is_valid_and_lateness_is_measured() {
-        let finding = check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(1, 1_300_000, 0)], RAFT);
+        let finding =
+            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(1, 1_300_000, 0)], RAFT);
         assert_eq!(finding.verdict, Verdict::Valid);
         assert_eq!(finding.of("late at most, ms"), 200);
     }
@@ -106,8 +122,14 @@ mod tests {
     fn too_early_never_and_phantom_are_caught() {
         assert_eq!(check(&[send(1, Outcome::Ok), consume(1, 900_000, 0)], RAFT).of("too early"), 1);
         assert_eq!(check(&[send(1, Outcome::Ok)], RAFT).of("never delivered"), 1);
-        assert_eq!(check(&[send(1, Outcome::Fail), consume(1, 1_200_000, 0)], RAFT).of("refused but delivered"), 1);
-        assert_eq!(check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(2, 1, 1)], RAFT).of("phantom"), 1);
+        assert_eq!(
+            check(&[send(1, Outcome::Fail), consume(1, 1_200_000, 0)], RAFT).of("refused but delivered"),
+            1
+        );
+        assert_eq!(
+            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(2, 1, 1)], RAFT).of("phantom"),
+            1
+        );
     }
 
     #[test]

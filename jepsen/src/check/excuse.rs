@@ -37,7 +37,11 @@ pub fn excuse(mut history: LogHistory, promise: Promise, faults: &[u64]) -> (Log
         if kept.contains_key(&sent.value) {
             continue;
         }
-        let age = faults.iter().filter(|at| returned <= **at + NOTED_LATE_US).map(|at| at.saturating_sub(returned)).min();
+        let age = faults
+            .iter()
+            .filter(|at| returned <= **at + NOTED_LATE_US)
+            .map(|at| at.saturating_sub(returned))
+            .min();
         if let Some(age) = age.filter(|age| *age <= window_ms * 1_000) {
             sent.placed = None;
             sent.returned = None;
@@ -59,8 +63,8 @@ pub fn excuse(mut history: LogHistory, promise: Promise, faults: &[u64]) -> (Log
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::log::{Drain, LogRules, Sent, check};
     use crate::check::Verdict;
+    use crate::check::log::{Drain, LogRules, Sent, check};
     use crate::history::Placed;
 
     fn run(returned: u64) -> LogHistory {

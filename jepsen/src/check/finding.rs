@@ -35,7 +35,12 @@ pub struct Finding {
 impl Finding {
     /// A finding that is valid until something is said against it.
     pub fn new(checker: &str) -> Self {
-        Self { checker: checker.to_owned(), verdict: Verdict::Valid, figures: BTreeMap::new(), details: Vec::new() }
+        Self {
+            checker: checker.to_owned(),
+            verdict: Verdict::Valid,
+            figures: BTreeMap::new(),
+            details: Vec::new(),
+        }
     }
 
     /// Notes how many of something there were.
@@ -97,7 +102,7 @@ mod tests {
         unknown.doubt("timeout", || "too long".to_owned());
         let mut invalid = Finding::new("c");
         invalid.anomaly("lost", || "1".to_owned());
-        assert_eq!(overall(&[valid.clone()]), Verdict::Valid);
+        assert_eq!(overall(std::slice::from_ref(&valid)), Verdict::Valid);
         assert_eq!(overall(&[valid.clone(), unknown.clone()]), Verdict::Unknown);
         assert_eq!(overall(&[unknown, invalid, valid]), Verdict::Invalid);
     }

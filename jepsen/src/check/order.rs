@@ -39,7 +39,9 @@ pub fn check(operations: &[Operation]) -> Finding {
         let missing = waiting.entry(stream).or_default();
         missing.remove(&value);
         if let Some(earlier) = missing.range(..value).next_back() {
-            finding.anomaly("out of order", || format!("stream {stream}: {value} was handed out before {earlier}"));
+            finding.anomaly("out of order", || {
+                format!("stream {stream}: {value} was handed out before {earlier}")
+            });
         }
     }
     for (stream, values) in &waiting {
@@ -63,7 +65,8 @@ fn overlaps(consumed: &[&Operation], finding: &mut Finding) {
             && *busy > operation.invoked
         {
             let other = *other;
-            finding.remark("two consumers in one queue", || format!("{other} and {consumer} in queue {queue}"));
+            finding
+                .remark("two consumers in one queue", || format!("{other} and {consumer} in queue {queue}"));
         }
         inside.insert(queue, (consumer, until));
     }

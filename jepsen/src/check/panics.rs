@@ -36,7 +36,9 @@ pub fn check(logs: &[ServerLog]) -> Finding {
         };
         finding.figure(&format!("lines of {}", log.member), text.lines().count() as u64);
         for line in text.lines().filter(|line| MARKS.iter().any(|mark| line.contains(mark))) {
-            finding.anomaly("panic", || format!("{}: {}", log.member, line.chars().take(300).collect::<String>()));
+            finding.anomaly("panic", || {
+                format!("{}: {}", log.member, line.chars().take(300).collect::<String>())
+            });
         }
         for (how, explained) in &log.ends {
             let tell = || format!("{}: {how}", log.member);

@@ -31,7 +31,9 @@ pub fn check(operations: &[Operation]) -> Finding {
                 *delivered.entry(*value).or_insert(0) += 1;
                 let known = places.insert((*queue, *offset), *value);
                 if let Some(other) = known.filter(|other| other != value) {
-                    finding.anomaly("one offset, two values", || format!("{queue}/{offset}: {other} and {value}"));
+                    finding.anomaly("one offset, two values", || {
+                        format!("{queue}/{offset}: {other} and {value}")
+                    });
                 }
             }
             Call::Write { key, value } if operation.outcome != Outcome::Fail => {
@@ -94,8 +96,9 @@ fn offsets(key: &str, commits: &Commits, finding: &mut Finding) {
         let before = commits.written.iter().filter(|(_, acked, _)| acked.is_some_and(|acked| acked < *asked));
         let Some((begun, _, floor)) = before.max_by_key(|(_, _, value)| *value) else { continue };
         let answer = answer.unwrap_or(0);
-        let overwritten =
-            commits.written.iter().any(|(invoked, acked, value)| *value == answer && acked.is_none_or(|acked| acked > *begun) && *invoked > 0);
+        let overwritten = commits.written.iter().any(|(invoked, acked, value)| {
+            *value == answer && acked.is_none_or(|acked| acked > *begun) && *invoked > 0
+        });
         if answer < *floor && !overwritten {
             finding.anomaly("offset went back", || {
                 format!("{key}: {floor} was committed, {answer} is answered to a question of {asked} us")
@@ -110,7 +113,14 @@ mod tests {
     use crate::check::Verdict;
     use crate::history::{Key, Placed};
 
-    fn done(op: u64, invoked: u64, returned: u64, outcome: Outcome, call: Call, answer: Option<Answer>) -> Operation {
+    fn done(
+        op: u64,
+        invoked: u64,
+        returned: u64,
+        outcome: Outcome,
+        call: Call,
+        answer: Option<Answer>,
+    ) -> Operation {
         Operation { op, process: 0, invoked, returned: Some(returned), outcome, call, answer, error: None }
     }
 
@@ -120,7 +130,14 @@ mod tests {
     }
 
     fn consume(value: u64, offset: u64) -> Operation {
-        done(value, 3, 4, Outcome::Ok, Call::Consume { consumer: 0, queue: 0, offset, value }, Some(Answer::Done))
+        done(
+            value,
+            3,
+            4,
+            Outcome::Ok,
+            Call::Consume { consumer: 0, queue: 0, offset, value },
+            Some(Answer::Done),
+        )
     }
 
     fn commit(value: u64, invoked: u64, returned: u64) -> Operation {
@@ -138,7 +155,10 @@ mod tests {
         let twice = [send(1, Outcome::Ok), send(2, Outcome::Unknown), consume(1, 0), consume(1, 0)];
         assert_eq!(check(&twice).verdict, Verdict::Valid);
         assert_eq!(check(&twice).of("delivered again"), 1);
-        assert_eq!(check(&[send(1, Outcome::Ok), send(2, Outcome::Ok), consume(1, 0)]).of("never delivered"), 1);
+        assert_eq!(
+            check(&[send(1, Outcome::Ok), send(2, Outcome::Ok), consume(1, 0)]).of("never delivered"),
+            1
+        );
     }
 
     #[test]

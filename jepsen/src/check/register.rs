@@ -99,7 +99,9 @@ fn resolve(key: &Key, operations: &[&Operation], finding: &mut Finding) -> Vec<C
     let mut first_read: HashMap<u64, u64> = HashMap::new();
     let mut certain = Vec::new();
     for operation in operations {
-        let (Some(Answer::Value(value)), Some(returned)) = (&operation.answer, operation.returned) else { continue };
+        let (Some(Answer::Value(value)), Some(returned)) = (&operation.answer, operation.returned) else {
+            continue;
+        };
         if let Some(value) = value {
             let first = first_read.entry(*value).or_insert(returned);
             *first = returned.min(*first);

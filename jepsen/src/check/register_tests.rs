@@ -19,7 +19,16 @@ fn write(value: u64, invoked: u64, returned: u64, outcome: Outcome) -> Operation
 fn read(value: Option<u64>, invoked: u64, returned: u64) -> Operation {
     let call = Call::Read { key: key() };
     let answer = Some(Answer::Value(value));
-    Operation { op: 0, process: 1, invoked, returned: Some(returned), outcome: Outcome::Ok, call, answer, error: None }
+    Operation {
+        op: 0,
+        process: 1,
+        invoked,
+        returned: Some(returned),
+        outcome: Outcome::Ok,
+        call,
+        answer,
+        error: None,
+    }
 }
 
 fn verdict(operations: &[Operation]) -> Verdict {
@@ -96,7 +105,9 @@ fn slow_verdict(operations: &[Operation]) -> bool {
         match operation.outcome {
             Outcome::Fail => {}
             Outcome::Unknown => timed.push(Timed { invoked: operation.invoked, returned: None, step }),
-            Outcome::Ok => timed.push(Timed { invoked: operation.invoked, returned: operation.returned, step }),
+            Outcome::Ok => {
+                timed.push(Timed { invoked: operation.invoked, returned: operation.returned, step })
+            }
         }
     }
     linearizable(&timed, &None, &|_: &Option<u64>| true)

@@ -43,12 +43,19 @@ pub fn check(replicas: &[ReplicaDigest]) -> Finding {
         }
         let first = replica.first.max(longest.first).div_ceil(BLOCK_BYTES);
         // The last block of a shorter replica is cut short, so only whole ones are comparable.
-        let last = if replica.end == longest.end { replica.blocks.len() as u64 } else { replica.end / BLOCK_BYTES };
+        let last =
+            if replica.end == longest.end { replica.blocks.len() as u64 } else { replica.end / BLOCK_BYTES };
         for block in first..last {
             let index = usize::try_from(block).unwrap_or(usize::MAX);
             if replica.blocks.get(index) != longest.blocks.get(index) {
                 finding.anomaly("replicas differ", || {
-                    format!("{} and {} between {} and {}", replica.name, longest.name, block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)
+                    format!(
+                        "{} and {} between {} and {}",
+                        replica.name,
+                        longest.name,
+                        block * BLOCK_BYTES,
+                        (block + 1) * BLOCK_BYTES
+                    )
                 });
                 break;
             }
@@ -76,8 +83,15 @@ mod tests {
     #[test]
     fn one_other_block_or_end_or_a_torn_record_is_invalid() {
         let whole = replica("n0", 0, 3 * BLOCK_BYTES, &[1, 2, 3]);
-        assert_eq!(check(&[whole.clone(), replica("n1", 0, 3 * BLOCK_BYTES, &[1, 9, 3])]).of("replicas differ"), 1);
-        assert_eq!(check(&[whole.clone(), replica("n1", 0, 2 * BLOCK_BYTES, &[1, 2])]).of("replicas end differently"), 1);
+        assert_eq!(
+            check(&[whole.clone(), replica("n1", 0, 3 * BLOCK_BYTES, &[1, 9, 3])]).of("replicas differ"),
+            1
+        );
+        assert_eq!(
+            check(&[whole.clone(), replica("n1", 0, 2 * BLOCK_BYTES, &[1, 2])])
+                .of("replicas end differently"),
+            1
+        );
         let mut torn = whole.clone();
         torn.faults.push("record at 5".to_owned());
         assert_eq!(check(&[whole, torn]).of("a record is torn"), 1);

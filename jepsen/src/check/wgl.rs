@@ -19,7 +19,11 @@ pub(crate) struct Timed<O> {
 
 /// Whether some order of all returned operations, and of any of the unreturned ones, is legal
 /// and ends in a state that `accept` likes.
-pub(crate) fn linearizable<S: Clone, O: Step<S>>(operations: &[Timed<O>], state: &S, accept: &dyn Fn(&S) -> bool) -> bool {
+pub(crate) fn linearizable<S: Clone, O: Step<S>>(
+    operations: &[Timed<O>],
+    state: &S,
+    accept: &dyn Fn(&S) -> bool,
+) -> bool {
     search(operations, &mut vec![false; operations.len()], state, accept)
 }
 
@@ -30,7 +34,8 @@ fn search<S: Clone, O: Step<S>>(
     accept: &dyn Fn(&S) -> bool,
 ) -> bool {
     let open = |index: &usize| !done[*index];
-    let must: Vec<usize> = (0..operations.len()).filter(open).filter(|index| operations[*index].returned.is_some()).collect();
+    let must: Vec<usize> =
+        (0..operations.len()).filter(open).filter(|index| operations[*index].returned.is_some()).collect();
     if must.is_empty() && accept(state) {
         return true;
     }

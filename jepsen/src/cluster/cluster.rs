@@ -103,12 +103,18 @@ impl Cluster {
             let is_broker = member < self.plan.replicas;
             let store = self.store(member);
             let image = match self.settings.image_bytes.filter(|_| is_broker) {
-                Some(bytes) => Some(Image::create(self.work.join(format!("{name}.image")), store.clone(), bytes, &self.ledger)?),
+                Some(bytes) => Some(Image::create(
+                    self.work.join(format!("{name}.image")),
+                    store.clone(),
+                    bytes,
+                    &self.ledger,
+                )?),
                 None => None,
             };
             self.images.push(Mutex::new(image));
             make_directory(&store)?;
-            let keys = StoreKeys { segment_bytes: self.settings.segment_bytes, retention: self.settings.retention };
+            let keys =
+                StoreKeys { segment_bytes: self.settings.segment_bytes, retention: self.settings.retention };
             let (binary, text) = if is_broker {
                 ("mqbroker", conf::broker(&self.plan, member, &self.root(member), keys))
             } else {
@@ -209,7 +215,10 @@ impl Cluster {
         let Some(namespaces) = &self.namespaces else { return Ok(()) };
         let cuts = self.links.cuts();
         for member in self.plan.members() {
-            let deaf_to = cuts.iter().filter(|(_, to)| *to == member).map(|(from, _)| self.plan.addresses.member(*from));
+            let deaf_to = cuts
+                .iter()
+                .filter(|(_, to)| *to == member)
+                .map(|(from, _)| self.plan.addresses.member(*from));
             namespaces.cut(member, &deaf_to.collect::<Vec<_>>())?;
         }
         Ok(())
@@ -247,9 +256,14 @@ impl Cluster {
     pub fn logs(&self) -> Vec<ServerLog> {
         let log = |member| {
             let server = self.server_of(member);
-            let ends = server.ends.iter().map(|end| (format!("{} at {} us", end.how, end.at), end.explained)).collect();
+            let ends = server
+                .ends
+                .iter()
+                .map(|end| (format!("{} at {} us", end.how, end.at), end.explained))
+                .collect();
             // Logs may hold bytes of messages: whatever is not text is replaced, not refused.
-            let text = std::fs::read(&server.log).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let text =
+                std::fs::read(&server.log).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             ServerLog { member: server.name.clone(), text, ends }
         };
         self.plan.members().map(log).collect()
@@ -310,10 +324,12 @@ fn network_on(plan: Plan, settings: &Settings, ledger: &Ledger) -> Result<Networ
     let mut dice = Dice::new(settings.seed).fork("proxies");
     let mut proxies = Vec::new();
     for route in plan.routes() {
-        let (Some(there), Some(back)) = (links.watch(route.from, route.to), links.watch(route.to, route.from)) else {
+        let (Some(there), Some(back)) =
+            (links.watch(route.from, route.to), links.watch(route.to, route.from))
+        else {
             continue;
         };
-        proxies.push(Proxy::start(route.listen, route.target, there, back, dice.next())?);
+        proxies.push(Proxy::start(route.listen, route.target, there, back, dice.roll())?);
     }
     Ok((plan, links, namespaces, proxies))
 }
@@ -327,9 +343,17 @@ fn work_directory() -> Result<PathBuf> {
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|source| Error::File { doing: "making", path: path.to_owned(), source })
+    std::fs::create_dir_all(path).map_err(|source| Error::File {
+        doing: "making",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|source| Error::File { doing: "writing", path: path.to_owned(), source })
+    std::fs::write(path, text).map_err(|source| Error::File {
+        doing: "writing",
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -54,14 +54,19 @@ pub struct Found {
 pub fn read_log(name: &str, directory: &Path) -> Result<Found> {
     let files = segments(directory)?;
     let first = files.first().map_or(0, |(start, _)| *start);
-    let digest = ReplicaDigest { name: name.to_owned(), first, end: first, blocks: Vec::new(), faults: Vec::new() };
+    let digest =
+        ReplicaDigest { name: name.to_owned(), first, end: first, blocks: Vec::new(), faults: Vec::new() };
     let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(first) };
     let mut expected = first;
     for (start, path) in files {
         if start != expected {
             walk.found.digest.faults.push(format!("a file begins at {start}, expected was {expected}"));
         }
-        let bytes = std::fs::read(&path).map_err(|source| Error::File { doing: "reading", path: path.clone(), source })?;
+        let bytes = std::fs::read(&path).map_err(|source| Error::File {
+            doing: "reading",
+            path: path.clone(),
+            source,
+        })?;
         expected = start + bytes.len() as u64;
         if !walk.file(start, &bytes) {
             break;
@@ -195,6 +200,39 @@ fn parse(record: &[u8]) -> Option<Kept> {
     })
 }
 
+/// The records of a pull's body, back to back; `None` if they do not fit it.
+pub fn records(body: &[u8]) -> Option<Vec<Kept>> {
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < body.len() {
+        let size = u32_at(body, at)? as usize;
+        let record = body.get(at..at + size).filter(|record| record.len() >= 8)?;
+        kept.push(parse(record)?);
+        at += size;
+    }
+    Some(kept)
+}
+
+/// Where a log ends, found by reading its newest file alone.
+pub fn log_end(directory: &Path) -> Result<u64> {
+    for (start, path) in segments(directory)?.into_iter().rev() {
+        let bytes = std::fs::read(&path).map_err(|source| Error::File {
+            doing: "reading",
+            path: path.clone(),
+            source,
+        })?;
+        if word(&bytes, 0) == 0 {
+            continue;
+        }
+        let digest =
+            ReplicaDigest { name: String::new(), first: start, end: start, blocks: vec![], faults: vec![] };
+        let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(start) };
+        walk.file(start, &bytes);
+        return Ok(walk.found.digest.end);
+    }
+    Ok(0)
+}
+
 /// The messages of one topic as final drains of one source.
 pub fn drains(source: &str, messages: &[Kept], topic: &str) -> Vec<Drain> {
     let mut queues: BTreeMap<u32, BTreeMap<u64, u64>> = BTreeMap::new();
@@ -204,7 +242,12 @@ pub fn drains(source: &str, messages: &[Kept], topic: &str) -> Vec<Drain> {
         if known.is_some_and(|known| known != kept.value) {
             // One log with two values at one offset: a drain of its own makes the checker see both.
             let values = vec![Some(kept.value)];
-            drains.push(Drain { source: format!("{source} again"), queue: kept.queue, first: kept.offset, values });
+            drains.push(Drain {
+                source: format!("{source} again"),
+                queue: kept.queue,
+                first: kept.offset,
+                values,
+            });
         }
     }
     for (queue, offsets) in queues {

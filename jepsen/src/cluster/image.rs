@@ -27,15 +27,28 @@ pub struct Image {
 impl Image {
     /// Whether this machine lets us mount images.
     pub fn possible() -> bool {
-        rustix::process::geteuid().is_root() && tool::exists("mkfs.ext4") && Path::new("/dev/loop-control").exists()
+        rustix::process::geteuid().is_root()
+            && tool::exists("mkfs.ext4")
+            && Path::new("/dev/loop-control").exists()
     }
 
     /// Makes an image of `bytes` (sparse: it costs what is written) and mounts it at `mount`.
     pub fn create(file: PathBuf, mount: PathBuf, bytes: u64, ledger: &Ledger) -> Result<Self> {
-        std::fs::create_dir_all(&mount).map_err(|source| Error::File { doing: "making", path: mount.clone(), source })?;
+        std::fs::create_dir_all(&mount).map_err(|source| Error::File {
+            doing: "making",
+            path: mount.clone(),
+            source,
+        })?;
         let made = std::fs::File::create(&file).and_then(|made| made.set_len(bytes));
         made.map_err(|source| Error::File { doing: "making", path: file.clone(), source })?;
-        tool::run(&["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", &file.display().to_string()])?;
+        tool::run(&[
+            "mkfs.ext4",
+            "-q",
+            "-F",
+            "-E",
+            "lazy_itable_init=1,lazy_journal_init=1",
+            &file.display().to_string(),
+        ])?;
         ledger.mount(&mount)?;
         let mut image = Self { file, mount, cuts: 0, mounted: false };
         image.mount()?;
@@ -49,7 +62,11 @@ impl Image {
         let (from, to) = (self.file.display().to_string(), copy.display().to_string());
         tool::run(&["cp", "--sparse=always", &from, &to])?;
         self.unmount()?;
-        std::fs::remove_file(&self.file).map_err(|source| Error::File { doing: "removing", path: self.file.clone(), source })?;
+        std::fs::remove_file(&self.file).map_err(|source| Error::File {
+            doing: "removing",
+            path: self.file.clone(),
+            source,
+        })?;
         self.file = copy;
         self.mount()
     }

@@ -98,14 +98,19 @@ impl Ledger {
         for work in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
             let Ok(text) = std::fs::read_to_string(work.join(FILE)) else { continue };
             let entries: Vec<Entry> = text.lines().filter_map(Entry::parse).collect();
-            let alive = entries.iter().any(|entry| matches!(entry, Entry::Harness { pid } if runs(*pid, "jepsen")));
+            let alive =
+                entries.iter().any(|entry| matches!(entry, Entry::Harness { pid } if runs(*pid, "jepsen")));
             if alive {
                 continue;
             }
             for entry in entries.iter().rev() {
                 clear(entry);
             }
-            std::fs::remove_dir_all(&work).map_err(|source| Error::File { doing: "removing", path: work.clone(), source })?;
+            std::fs::remove_dir_all(&work).map_err(|source| Error::File {
+                doing: "removing",
+                path: work.clone(),
+                source,
+            })?;
             cleared.push(work);
         }
         Ok(cleared)

@@ -55,7 +55,16 @@ pub struct Server {
 impl Server {
     /// A server that does not run yet.
     pub fn new(name: String, command: Vec<String>, program: String, log: PathBuf) -> Self {
-        Self { name, command, environment: Vec::new(), program, log, child: None, paused: false, ends: Vec::new() }
+        Self {
+            name,
+            command,
+            environment: Vec::new(),
+            program,
+            log,
+            child: None,
+            paused: false,
+            ends: Vec::new(),
+        }
     }
 
     /// What it is doing.

@@ -4,6 +4,8 @@
 //! Everything that outlives a crash of the harness (processes, mounts, namespaces) is written into
 //! a ledger before it is made, and the next run clears what a dead run left behind.
 
+#[allow(clippy::module_inception)]
+mod cluster;
 mod conf;
 pub mod files;
 mod image;
@@ -11,8 +13,6 @@ mod ledger;
 mod member;
 mod plan;
 mod probe;
-#[allow(clippy::module_inception)]
-mod cluster;
 pub mod tool;
 
 pub use cluster::{Cluster, Settings};

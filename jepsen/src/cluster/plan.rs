@@ -238,7 +238,10 @@ mod tests {
     #[test]
     fn names_and_modes_are_told_apart() {
         let plan = plan(Mode::Raft);
-        assert_eq!(plan.members().map(|member| plan.name(member)).collect::<Vec<_>>(), ["n0", "n1", "n2", "ns0", "ns1"]);
+        assert_eq!(
+            plan.members().map(|member| plan.name(member)).collect::<Vec<_>>(),
+            ["n0", "n1", "n2", "ns0", "ns1"]
+        );
         assert_eq!(plan.broker(1).to_string(), "10.78.5.11:10911");
         for (name, mode) in Mode::ALL {
             assert_eq!(Mode::named(name), Some(mode));

@@ -1,6 +1,5 @@
 //! Questions to servers that are not part of any history: who leads, is it ready, make a topic.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +8,14 @@ use protocol::{RemotingCommand, RequestCode};
 use remoting::{ClientConfig, NoRequests, RemotingClient};
 use serde_json::Value;
 
-use super::plan::Plan;
+use super::plan::{Plan, Service};
 use crate::net::Member;
 
 /// A question that is not answered in this time is not answered.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// A command that changes a group waits for the group.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a broker says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +45,16 @@ impl Probe {
         self.client.call(&address.to_string(), command, PATIENCE).await.ok()
     }
 
-    /// The runtime figures of a broker.
-    pub async fn figures(&self, member: Member) -> Option<BTreeMap<String, String>> {
-        let answer = self.ask(self.plan.broker(member), RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo)).await?;
-        let body: Value = serde_json::from_slice(&answer.body).ok()?;
-        let table = body.get("table")?.as_object()?;
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Some(table.iter().map(|(key, value)| (key.clone(), text(value))).collect())
-    }
-
-    /// What a broker says that it is, with its term.
+    /// What a broker says that it is, with its term; `None` if it does not answer.
     pub async fn role(&self, member: Member) -> Option<(Role, u64)> {
-        let figures = self.figures(member).await?;
-        role(&figures)
+        if !self.plan.mode.is_raft() {
+            let request = RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo);
+            self.ask(self.plan.broker(member), request).await?;
+            return Some((if member == 0 { Role::Leader } else { Role::Follower }, 0));
+        }
+        let answer =
+            self.ask(self.plan.broker(member), RemotingCommand::request(RequestCode::RaftStatus)).await?;
+        role(&serde_json::from_slice(&answer.body).ok()?)
     }
 
     /// The replica with the highest term among those that say that they lead.
@@ -104,6 +103,33 @@ impl Probe {
         self.ask(self.plan.broker(member), request).await.is_some_and(|answer| answer.code == 0)
     }
 
+    /// Asks the master to hand over; says whether it takes the command.
+    pub async fn transfer(&self, leader: Member, to: Member) -> bool {
+        let request = RemotingCommand::request(RequestCode::RaftTransferLeader);
+        self.command(leader, request.with_ext("node", &self.plan.name(to))).await
+    }
+
+    /// Asks the master to go on without a replica.
+    pub async fn remove_replica(&self, leader: Member, gone: Member) -> bool {
+        let request = RemotingCommand::request(RequestCode::RaftRemoveReplica);
+        self.command(leader, request.with_ext("node", &self.plan.name(gone))).await
+    }
+
+    /// Asks the master to take a replica, which it reaches through their own link.
+    pub async fn add_replica(&self, leader: Member, new: Member) -> bool {
+        let address = self.plan.route(leader, new, Service::Raft).listen.to_string();
+        let request = RemotingCommand::request(RequestCode::RaftAddReplica)
+            .with_ext("node", &self.plan.name(new))
+            .with_ext("address", &address);
+        self.command(leader, request).await
+    }
+
+    async fn command(&self, member: Member, request: RemotingCommand) -> bool {
+        let address = self.plan.broker(member).to_string();
+        let answer = self.client.call(&address, request, COMMAND_PATIENCE).await;
+        answer.is_ok_and(|answer| answer.code == 0)
+    }
+
     /// Asks a broker to delete the files that retention allows.
     pub async fn delete_expired(&self, member: Member) -> bool {
         let request = RemotingCommand::request(RequestCode::DeleteExpiredCommitLog);
@@ -111,25 +137,28 @@ impl Probe {
     }
 }
 
-/// Reads the role out of a broker's runtime figures.
-fn role(figures: &BTreeMap<String, String>) -> Option<(Role, u64)> {
-    let role = figures.get("raftRole").or_else(|| figures.get("brokerRole"))?;
-    let term = figures.get("raftTerm").and_then(|term| term.parse().ok()).unwrap_or(0);
-    match role.to_ascii_uppercase().as_str() {
-        "LEADER" | "SYNC_MASTER" | "ASYNC_MASTER" => Some((Role::Leader, term)),
+/// Reads role and term out of a replica's status. A leader that is not ready does not serve yet.
+fn role(status: &Value) -> Option<(Role, u64)> {
+    let term = status.get("term").and_then(Value::as_u64).unwrap_or(0);
+    let ready = status.get("ready").and_then(Value::as_bool).unwrap_or(true);
+    match status.get("role")?.as_str()? {
+        "LEADER" if ready => Some((Role::Leader, term)),
         _ => Some((Role::Follower, term)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_role_is_read_with_its_term() {
-        let figures = |role: &str| BTreeMap::from([("raftRole".to_owned(), role.to_owned()), ("raftTerm".to_owned(), "7".to_owned())]);
-        assert_eq!(role(&figures("LEADER")), Some((Role::Leader, 7)));
-        assert_eq!(role(&figures("Candidate")), Some((Role::Follower, 7)));
-        assert_eq!(role(&BTreeMap::new()), None);
+        let status = |role: &str, ready| json!({ "role": role, "term": 7, "ready": ready });
+        assert_eq!(role(&status("LEADER", true)), Some((Role::Leader, 7)));
+        assert_eq!(role(&status("LEADER", false)), Some((Role::Follower, 7)));
+        assert_eq!(role(&status("CANDIDATE", false)), Some((Role::Follower, 7)));
+        assert_eq!(role(&json!({})), None);
     }
 }

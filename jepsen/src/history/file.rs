@@ -126,7 +126,11 @@ impl Writing {
     /// Waits until every event is in the file. All recorders must be gone by then.
     pub fn finish(self) -> Result<u64> {
         let written = self.thread.join().map_err(|_| std::io::Error::other("the history thread panicked"));
-        written.and_then(|inner| inner).map_err(|source| Error::File { doing: "writing", path: self.path, source })
+        written.and_then(|inner| inner).map_err(|source| Error::File {
+            doing: "writing",
+            path: self.path,
+            source,
+        })
     }
 }
 

@@ -9,4 +9,4 @@ mod operation;
 
 pub use event::{Answer, Call, Event, FaultNote, FaultPhase, Key, Kind, Placed};
 pub use file::{Ended, Recorder, Writing, read};
-pub use operation::{Operation, Outcome, pair};
+pub use operation::{Faults, Operation, Outcome, pair};

@@ -37,8 +37,11 @@ pub struct Operation {
     pub error: Option<String>,
 }
 
+/// Every phase of every fault, with its time.
+pub type Faults = Vec<(u64, FaultNote)>;
+
 /// Joins the events of a history, in the order of invocation. What never completed is unknown.
-pub fn pair(events: impl IntoIterator<Item = Event>) -> Result<(Vec<Operation>, Vec<(u64, FaultNote)>)> {
+pub fn pair(events: impl IntoIterator<Item = Event>) -> Result<(Vec<Operation>, Faults)> {
     let mut operations: Vec<Operation> = Vec::new();
     let mut open: HashMap<u64, usize> = HashMap::new();
     let mut faults = Vec::new();
@@ -46,8 +49,9 @@ pub fn pair(events: impl IntoIterator<Item = Event>) -> Result<(Vec<Operation>, 
         match event.kind {
             Kind::Fault => faults.extend(event.fault.map(|note| (event.at, note))),
             Kind::Invoke => {
-                let call =
-                    event.call.ok_or(Error::HistoryTorn { op: event.op, fault: "was invoked without a call" })?;
+                let call = event
+                    .call
+                    .ok_or(Error::HistoryTorn { op: event.op, fault: "was invoked without a call" })?;
                 if open.insert(event.op, operations.len()).is_some() {
                     return Err(Error::HistoryTorn { op: event.op, fault: "was invoked twice" });
                 }
@@ -63,10 +67,9 @@ pub fn pair(events: impl IntoIterator<Item = Event>) -> Result<(Vec<Operation>, 
                 });
             }
             Kind::Ok | Kind::Fail | Kind::Info => {
-                let at = open.remove(&event.op).ok_or(Error::HistoryTorn {
-                    op: event.op,
-                    fault: "completed without being open",
-                })?;
+                let at = open
+                    .remove(&event.op)
+                    .ok_or(Error::HistoryTorn { op: event.op, fault: "completed without being open" })?;
                 let operation = &mut operations[at];
                 operation.returned = Some(event.at);
                 operation.answer = event.answer;
@@ -93,7 +96,8 @@ mod tests {
 
     #[test]
     fn what_never_completes_is_unknown() {
-        let (operations, _) = pair([event(1, 1, Kind::Invoke), event(2, 2, Kind::Invoke), event(3, 1, Kind::Ok)]).unwrap();
+        let (operations, _) =
+            pair([event(1, 1, Kind::Invoke), event(2, 2, Kind::Invoke), event(3, 1, Kind::Ok)]).unwrap();
         assert_eq!(operations[0].outcome, Outcome::Ok);
         assert_eq!(operations[0].returned, Some(3));
         assert_eq!(operations[1].outcome, Outcome::Unknown);

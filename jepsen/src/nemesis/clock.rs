@@ -42,7 +42,11 @@ pub(super) fn jump(injector: &Injector, member: Member, dice: &mut Dice) -> Resu
     if maps.contains("libfaketime") {
         Ok(Struck::installed(vec![member], what, undo))
     } else {
-        Ok(Struck::indeterminate(vec![member], format!("{what}; the broker has not loaded the library"), undo))
+        Ok(Struck::indeterminate(
+            vec![member],
+            format!("{what}; the broker has not loaded the library"),
+            undo,
+        ))
     }
 }
 

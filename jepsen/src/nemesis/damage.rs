@@ -29,14 +29,26 @@ pub(super) fn damage(injector: &Injector, damage: Damage, member: Member, dice: 
             cluster.server_of(member).kill()?;
             match flip(cluster, member, dice)? {
                 Some(what) => what,
-                None => return Ok(Struck::indeterminate(vec![member], "its log is empty", Undo::starting(&[member]))),
+                None => {
+                    return Ok(Struck::indeterminate(
+                        vec![member],
+                        "its log is empty",
+                        Undo::starting(&[member]),
+                    ));
+                }
             }
         }
         Damage::Truncate => {
             cluster.server_of(member).kill()?;
             match truncate(cluster, member, dice)? {
                 Some(what) => what,
-                None => return Ok(Struck::indeterminate(vec![member], "its log is empty", Undo::starting(&[member]))),
+                None => {
+                    return Ok(Struck::indeterminate(
+                        vec![member],
+                        "its log is empty",
+                        Undo::starting(&[member]),
+                    ));
+                }
             }
         }
         Damage::Stale => stale(injector, member)?,
@@ -50,7 +62,8 @@ pub(super) fn damage(injector: &Injector, damage: Damage, member: Member, dice: 
 pub(super) fn rebuild_if_it_refuses(cluster: &Cluster, member: Member) -> Result<()> {
     let deadline = Instant::now() + REFUSES_WITHIN;
     while Instant::now() < deadline {
-        if cluster.server_of(member).survey(0, true) || cluster.server_of(member).state() == ServerState::Down {
+        if cluster.server_of(member).survey(0, true) || cluster.server_of(member).state() == ServerState::Down
+        {
             wipe(cluster, member)?;
             return cluster.start_member(member);
         }
@@ -117,7 +130,8 @@ fn open_holding(cluster: &Cluster, member: Member, position: u64) -> Result<(std
     let segment_bytes = cluster.settings.segment_bytes;
     let start = position - position % segment_bytes;
     let path = cluster.commit_log(member).join(format!("{start:020}"));
-    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(|source| failed(&path, source))?;
+    let file =
+        OpenOptions::new().read(true).write(true).open(&path).map_err(|source| failed(&path, source))?;
     Ok((file, position - start))
 }
 

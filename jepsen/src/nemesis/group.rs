@@ -23,7 +23,11 @@ pub(super) fn transfer(injector: &Injector, scene: &Scene, dice: &mut Dice) -> R
     let deadline = std::time::Instant::now() + HANDS_OVER_WITHIN;
     while std::time::Instant::now() < deadline && !injector.stopping() {
         if injector.scene().leader.is_some_and(|now| now != leader) {
-            return Ok(Struck::installed(vec![leader, to], format!("n{leader} handed over"), Undo::default()));
+            return Ok(Struck::installed(
+                vec![leader, to],
+                format!("n{leader} handed over"),
+                Undo::default(),
+            ));
         }
         injector.wait(Duration::from_millis(50));
     }
@@ -44,7 +48,11 @@ pub(super) fn replace(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Re
     if !injector.block_on(injector.probe.add_replica(leader, member)) {
         return Ok(Struck::indeterminate(vec![member], "removed, and not taken back", struck.undo));
     }
-    Ok(Struck::installed(vec![member], format!("n{member} left and joined again with an empty disk"), struck.undo))
+    Ok(Struck::installed(
+        vec![member],
+        format!("n{member} left and joined again with an empty disk"),
+        struck.undo,
+    ))
 }
 
 /// Stops a follower and lets the others delete what they may.

@@ -77,7 +77,13 @@ struct Active {
 
 impl Injector {
     /// An injector for a cluster; `runtime` carries its questions to servers.
-    pub fn new(cluster: Arc<Cluster>, probe: Probe, runtime: Handle, recorder: Recorder, stop: StopSign) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        probe: Probe,
+        runtime: Handle,
+        recorder: Recorder,
+        stop: StopSign,
+    ) -> Self {
         Self { cluster, probe, runtime, recorder, stop, report: Report::default() }
     }
 
@@ -104,7 +110,10 @@ impl Injector {
             let due = |step: &&Step| Duration::from_millis(step.at_ms) <= began.elapsed();
             if let Some(step) = steps.next_if(due) {
                 let fault = self.begin(*step)?;
-                active.push(Active { heal_at: began.elapsed() + Duration::from_millis(step.lasts_ms), ..fault });
+                active.push(Active {
+                    heal_at: began.elapsed() + Duration::from_millis(step.lasts_ms),
+                    ..fault
+                });
             }
             for fault in active.extract_if(.., |fault| fault.heal_at <= began.elapsed()) {
                 self.heal(fault)?;
@@ -138,13 +147,17 @@ impl Injector {
 
     fn note(&self, at: u64, step: Step, phase: FaultPhase, nodes: &[Member], what: &str) {
         let nemesis = step.kind.name().to_owned();
-        self.recorder.fault(at, FaultNote { id: step.id, nemesis, phase, nodes: nodes.to_vec(), what: what.to_owned() });
+        self.recorder.fault(
+            at,
+            FaultNote { id: step.id, nemesis, phase, nodes: nodes.to_vec(), what: what.to_owned() },
+        );
     }
 
     fn strike(&self, step: Step, dice: &mut Dice) -> Result<Struck> {
         let scene = self.scene();
         let targets = |whom: Whom, dice: &mut Dice| pick(whom, &scene, dice);
-        let on = |whom, dice: &mut Dice, deed: &dyn Fn(&[Member]) -> Result<Struck>| match targets(whom, dice) {
+        let on = |whom, dice: &mut Dice, deed: &dyn Fn(&[Member]) -> Result<Struck>| match targets(whom, dice)
+        {
             Ok(members) => deed(&members),
             Err(why) => Ok(Struck::skipped(why)),
         };
@@ -153,7 +166,9 @@ impl Injector {
             FaultKind::Pause(whom) => on(whom, dice, &|members| process::pause(self, members)),
             FaultKind::Stop(whom) => on(whom, dice, &|members| process::stop(self, members)),
             FaultKind::PowerCut(whom) => on(whom, dice, &|members| power::cut(self, members)),
-            FaultKind::Refuse(refusal, whom) => on(whom, dice, &|members| refusal::refuse(self, refusal, members[0])),
+            FaultKind::Refuse(refusal, whom) => {
+                on(whom, dice, &|members| refusal::refuse(self, refusal, members[0]))
+            }
             FaultKind::Partition(split) => self.lay(step.id, split::partition(split, &scene, dice)),
             FaultKind::Links(weather) => self.lay(step.id, split::weather(weather, &scene, dice)),
             FaultKind::RollingRestart => process::rolling_restart(self),

@@ -9,7 +9,9 @@ use crate::net::Member;
 /// Cuts the power of all members at once: all are dead before the first disk is looked at.
 pub(super) fn cut(injector: &Injector, members: &[Member]) -> Result<Struck> {
     if members.iter().any(|member| injector.cluster.image_of(*member).is_none()) {
-        return Ok(Struck::skipped("stores have no file systems of their own (not root, or no loop devices)"));
+        return Ok(Struck::skipped(
+            "stores have no file systems of their own (not root, or no loop devices)",
+        ));
     }
     let alive = alive(injector, members);
     if alive.is_empty() {
@@ -23,5 +25,9 @@ pub(super) fn cut(injector: &Injector, members: &[Member]) -> Result<Struck> {
             image.cut_power()?;
         }
     }
-    Ok(Struck::installed(alive.clone(), "SIGKILL, and all that was not synced is gone", Undo::starting(&alive)))
+    Ok(Struck::installed(
+        alive.clone(),
+        "SIGKILL, and all that was not synced is gone",
+        Undo::starting(&alive),
+    ))
 }

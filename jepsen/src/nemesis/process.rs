@@ -52,13 +52,17 @@ pub(super) fn rolling_restart(injector: &Injector) -> Result<Struck> {
     let mut order: Vec<Member> = scene.brokers.clone();
     order.sort_by_key(|member| Some(*member) == scene.leader);
     let mut what = format!("in the order {order:?}");
-    for member in &order {
-        let graceful = injector.cluster.server_of(*member).stop(GRACE)?;
-        injector.cluster.start_member(*member)?;
+    for member in order.clone() {
+        let graceful = injector.cluster.server_of(member).stop(GRACE)?;
+        injector.cluster.start_member(member)?;
         let deadline = Instant::now() + BACK;
-        while injector.role(*member).is_none() {
+        while injector.role(member).is_none() {
             if Instant::now() > deadline || injector.stopping() {
-                return Ok(Struck::indeterminate(order, format!("{what}; n{member} is not back"), Undo::default()));
+                return Ok(Struck::indeterminate(
+                    order,
+                    format!("{what}; n{member} is not back"),
+                    Undo::default(),
+                ));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

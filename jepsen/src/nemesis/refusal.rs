@@ -56,9 +56,11 @@ fn traced(injector: &Injector, member: Member, deed: &str) -> Result<Struck> {
 fn attach(pid: u32, deed: &str, trace: &Path) -> Result<Child> {
     let inject = format!("inject=fdatasync,fsync:{deed}");
     let (pid, file) = (pid.to_string(), trace.display().to_string());
-    let words = ["strace", "-f", "-qq", "-p", &pid, "-e", "trace=fdatasync,fsync", "-e", &inject, "-o", &file];
+    let words =
+        ["strace", "-f", "-qq", "-p", &pid, "-e", "trace=fdatasync,fsync", "-e", &inject, "-o", &file];
     let _ = std::fs::remove_file(trace);
-    let started = tool::command(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started =
+        tool::command(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     started.map_err(|source| Error::ToolMissing { tool: words.join(" "), source })
 }
 

@@ -31,7 +31,8 @@ pub(super) fn partition(split: Split, scene: &Scene, dice: &mut Dice) -> Laid {
         Split::OneWay => {
             let mut pair = brokers.clone();
             dice.shuffle(&mut pair);
-            let [from, to] = pair.get(..2).and_then(|pair| pair.try_into().ok()).ok_or("one broker has no links")?;
+            let [from, to] =
+                pair.get(..2).and_then(|pair| pair.try_into().ok()).ok_or("one broker has no links")?;
             Ok((vec![(from, to, Flow::CUT)], vec![from, to], format!("n{to} does not hear n{from}")))
         }
     }
@@ -109,18 +110,29 @@ pub(super) fn weather(weather: Weather, scene: &Scene, dice: &mut Dice) -> Laid 
     let (flow, told) = match weather {
         Weather::Slow | Weather::SlowLeader => {
             let delay = dice.between(50, 250);
-            (Flow { delay: millis(delay), jitter: millis(delay / 2), ..Flow::default() }, format!("{delay} ms slower"))
+            (
+                Flow { delay: millis(delay), jitter: millis(delay / 2), ..Flow::default() },
+                format!("{delay} ms slower"),
+            )
         }
         Weather::Lossy => {
             let life = dice.between(1_500, 6_000);
-            (Flow { reset_after: Some(millis(life)), ..Flow::default() }, format!("connections live {life} ms"))
+            (
+                Flow { reset_after: Some(millis(life)), ..Flow::default() },
+                format!("connections live {life} ms"),
+            )
         }
         Weather::ResetStorm => {
             let life = dice.between(50, 400);
-            (Flow { reset_after: Some(millis(life)), ..Flow::default() }, format!("connections live {life} ms"))
+            (
+                Flow { reset_after: Some(millis(life)), ..Flow::default() },
+                format!("connections live {life} ms"),
+            )
         }
         Weather::HalfOpen => (Flow::CUT, "connections stay open and carry nothing".to_owned()),
-        Weather::Thin => (Flow { bytes_per_second: Some(64 << 10), ..Flow::default() }, "64 KiB a second".to_owned()),
+        Weather::Thin => {
+            (Flow { bytes_per_second: Some(64 << 10), ..Flow::default() }, "64 KiB a second".to_owned())
+        }
     };
     let all: Vec<(Member, Member)> = pairs(&scene.brokers);
     let chosen: Vec<(Member, Member)> = match weather {

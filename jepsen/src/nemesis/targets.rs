@@ -16,7 +16,8 @@ pub(super) struct Scene {
 
 /// The brokers to strike, or why there are none.
 pub(super) fn pick(whom: Whom, scene: &Scene, dice: &mut Dice) -> Result<Vec<Member>, &'static str> {
-    let mut others: Vec<Member> = scene.brokers.iter().copied().filter(|member| Some(*member) != scene.leader).collect();
+    let mut others: Vec<Member> =
+        scene.brokers.iter().copied().filter(|member| Some(*member) != scene.leader).collect();
     dice.shuffle(&mut others);
     match whom {
         Whom::Leader => scene.leader.map(|leader| vec![leader]).ok_or("nobody leads"),

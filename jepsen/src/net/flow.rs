@@ -22,8 +22,13 @@ pub type Weathering = Flow;
 
 impl Flow {
     /// A flow that carries nothing.
-    pub const CUT: Self =
-        Self { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, reset_after: None, bytes_per_second: None };
+    pub const CUT: Self = Self {
+        cut: true,
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+        reset_after: None,
+        bytes_per_second: None,
+    };
 
     /// Both troubles at once: the worse of each.
     pub fn and(self, other: Self) -> Self {
@@ -49,11 +54,13 @@ impl Flow {
         let jitter = if self.jitter.is_zero() {
             Duration::ZERO
         } else {
-            Duration::from_micros(chance % (u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX)).max(1))
+            Duration::from_micros(
+                chance % (u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX)).max(1),
+            )
         };
-        let pacing = self.bytes_per_second.map_or(Duration::ZERO, |rate| {
-            Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1))
-        });
+        let pacing = self
+            .bytes_per_second
+            .map_or(Duration::ZERO, |rate| Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1)));
         self.delay + jitter + pacing
     }
 }

@@ -27,7 +27,8 @@ impl Links {
     /// Links between every two of `members`, all of them whole.
     pub fn between(members: u32) -> Self {
         let pairs = (0..members).flat_map(|from| (0..members).map(move |to| (from, to)));
-        let flows = pairs.filter(|(from, to)| from != to).map(|pair| (pair, watch::Sender::new(Flow::default())));
+        let flows =
+            pairs.filter(|(from, to)| from != to).map(|pair| (pair, watch::Sender::new(Flow::default())));
         Self { flows: Arc::new(flows.collect()), effects: Arc::default() }
     }
 

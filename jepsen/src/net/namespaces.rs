@@ -18,7 +18,8 @@ pub struct Namespaces {
 
 /// The file of firewall rules of one namespace, whole: it is replaced at every change.
 fn rules(cut_from: &[Ipv4Addr]) -> String {
-    let mut text = String::from("table inet jepsen\ndelete table inet jepsen\ntable inet jepsen {\n chain input {\n");
+    let mut text =
+        String::from("table inet jepsen\ndelete table inet jepsen\ntable inet jepsen {\n chain input {\n");
     text.push_str("  type filter hook input priority 0; policy accept;\n");
     for address in cut_from {
         text.push_str(&format!("  ip saddr {address} drop\n"));

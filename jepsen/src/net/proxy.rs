@@ -50,7 +50,8 @@ impl Proxy {
         seed: u64,
     ) -> Result<Self> {
         let failed = |source| Error::Socket { address: listen.to_string(), source };
-        let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+        let socket =
+            if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
         socket.set_reuseaddr(true).map_err(failed)?;
         socket.bind(listen).map_err(failed)?;
         let listener = socket.listen(256).map_err(failed)?;
@@ -77,7 +78,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, pair: Pair, mut dice:
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    relays.spawn(relay(stream, target, pair.clone(), Dice::new(dice.next())));
+                    relays.spawn(relay(stream, target, pair.clone(), Dice::new(dice.roll())));
                 }
                 // Out of descriptors or a peer that went away: neither ends the link.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -104,8 +105,8 @@ async fn relay(near: TcpStream, target: SocketAddr, mut pair: Pair, mut dice: Di
         return;
     };
     let _ = far.set_nodelay(true);
-    let doom = doomed(pair.there.clone(), pair.back.clone(), dice.next());
-    let (there_dice, back_dice) = (Dice::new(dice.next()), Dice::new(dice.next()));
+    let doom = doomed(pair.there.clone(), pair.back.clone(), dice.roll());
+    let (there_dice, back_dice) = (Dice::new(dice.roll()), Dice::new(dice.roll()));
     let (mut near_read, mut near_write) = near.into_split();
     let (mut far_read, mut far_write) = far.into_split();
     let broken = {
@@ -154,7 +155,12 @@ async fn doomed(mut there: watch::Receiver<Flow>, mut back: watch::Receiver<Flow
 }
 
 /// Carries one direction: reads ahead while pieces wait out their delay.
-async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mut flow: watch::Receiver<Flow>, mut dice: Dice) {
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut flow: watch::Receiver<Flow>,
+    mut dice: Dice,
+) {
     let mut held: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut held_bytes = 0;
     let mut last_due = Instant::now();
@@ -167,7 +173,7 @@ async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mut flow: watch
             read = from.read(&mut buffer), if open && held_bytes < HELD_BYTES_MAX => match read {
                 Ok(0) | Err(_) => open = false,
                 Ok(bytes) => {
-                    let holds = flow.borrow().holds(bytes, dice.next());
+                    let holds = flow.borrow().holds(bytes, dice.roll());
                     last_due = last_due.max(Instant::now() + holds);
                     held.push_back((last_due, buffer[..bytes].to_vec()));
                     held_bytes += bytes;

@@ -49,7 +49,8 @@ async fn a_whole_link_carries_everything_in_order() {
 #[tokio::test]
 async fn a_slow_link_is_late_and_loses_nothing() {
     let (proxy, links) = through().await;
-    let slow = Flow { delay: Duration::from_millis(40), jitter: Duration::from_millis(10), ..Flow::default() };
+    let slow =
+        Flow { delay: Duration::from_millis(40), jitter: Duration::from_millis(10), ..Flow::default() };
     links.lay(1, vec![(0, 1, slow), (1, 0, slow)]);
     let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
     let before = Instant::now();

@@ -21,12 +21,12 @@ impl Dice {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         let mut fork = Self { state: hash };
-        fork.next();
+        fork.roll();
         fork
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,7 +36,7 @@ impl Dice {
 
     /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        if end == 0 { 0 } else { self.next() % end }
+        if end == 0 { 0 } else { self.roll() % end }
     }
 
     /// A number in `from..=to`.
@@ -71,13 +71,16 @@ mod tests {
     #[test]
     fn a_seed_repeats_its_numbers_and_forks_do_not_disturb_each_other() {
         let (mut a, mut b) = (Dice::new(7), Dice::new(7));
-        assert_eq!((0..9).map(|_| a.next()).collect::<Vec<_>>(), (0..9).map(|_| b.next()).collect::<Vec<_>>());
+        assert_eq!(
+            (0..9).map(|_| a.roll()).collect::<Vec<_>>(),
+            (0..9).map(|_| b.roll()).collect::<Vec<_>>()
+        );
         let root = Dice::new(7);
         let mut writers = root.fork("writers");
-        let before = root.fork("faults").next();
-        writers.next();
-        assert_eq!(root.fork("faults").next(), before);
-        assert_ne!(root.fork("writers").next(), before);
+        let before = root.fork("faults").roll();
+        writers.roll();
+        assert_eq!(root.fork("faults").roll(), before);
+        assert_ne!(root.fork("writers").roll(), before);
     }
 
     #[test]

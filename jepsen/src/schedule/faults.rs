@@ -58,7 +58,7 @@ impl FaultPlan {
             if kinds.is_empty() || at_ms + lasts_ms + rhythm.quiet_ms / 2 > rhythm.time_ms {
                 break;
             }
-            steps.push(Step { id, at_ms, kind, lasts_ms, dice: dice.next() });
+            steps.push(Step { id, at_ms, kind, lasts_ms, dice: dice.roll() });
             at_ms += lasts_ms.max(1_000) + jittered(&mut dice, rhythm.interval_ms / 2);
         }
         Self { steps }
@@ -76,7 +76,7 @@ impl FaultPlan {
                 let Some(kind) = dice.pick(kinds).copied() else { return Self { steps } };
                 let at_ms = crowd_at_ms + dice.below(crowd_ms / 2 + 1);
                 let lasts_ms = jittered(&mut dice, kind.lasting(crowd_ms / 2)).min(crowd_ms);
-                steps.push(Step { id, at_ms, kind, lasts_ms, dice: dice.next() });
+                steps.push(Step { id, at_ms, kind, lasts_ms, dice: dice.roll() });
                 id += 1;
             }
             crowd_at_ms += 2 * crowd_ms;

@@ -20,7 +20,7 @@ impl Pace {
     /// One of `lanes` lanes that together do `rate` operations a second.
     pub fn new(rate: u32, lanes: u32, lane: u32, mut dice: Dice) -> Self {
         let gap_micros = 1e6 * f64::from(lanes.max(1)) / f64::from(rate.max(1));
-        let _ = dice.next();
+        let _ = dice.roll();
         let next_micros = gap_micros * f64::from(lane) / f64::from(lanes.max(1));
         Self { gap_micros, next_micros, dice }
     }

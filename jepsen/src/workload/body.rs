@@ -16,7 +16,7 @@ pub fn encode(value: u64, bytes: usize) -> Vec<u8> {
     body.extend_from_slice(&value.to_be_bytes());
     let mut dice = Dice::new(value);
     while body.len() < bytes {
-        let piece = dice.next().to_be_bytes();
+        let piece = dice.roll().to_be_bytes();
         let room = (bytes - body.len()).min(piece.len());
         body.extend_from_slice(&piece[..room]);
     }

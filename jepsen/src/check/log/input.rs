@@ -117,7 +117,14 @@ fn sent(operation: &Operation, queue: u32, value: u64) -> Sent {
     }
 }
 
-fn seen(operation: &Operation, queue: u32, node: u32, items: Vec<(u64, u64)>, end: u64, exact: bool) -> Option<Seen> {
+fn seen(
+    operation: &Operation,
+    queue: u32,
+    node: u32,
+    items: Vec<(u64, u64)>,
+    end: u64,
+    exact: bool,
+) -> Option<Seen> {
     Some(Seen {
         session: u64::from(operation.process) << 32 | u64::from(node),
         queue,

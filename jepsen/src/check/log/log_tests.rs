@@ -23,7 +23,12 @@ fn refused(value: u64, invoked: u64, returned: u64) -> Sent {
 }
 
 fn drain(source: &str, values: &[u64]) -> Drain {
-    Drain { source: source.to_owned(), queue: 0, first: 0, values: values.iter().copied().map(Some).collect() }
+    Drain {
+        source: source.to_owned(),
+        queue: 0,
+        first: 0,
+        values: values.iter().copied().map(Some).collect(),
+    }
 }
 
 fn tail(end: u64, invoked: u64, returned: u64) -> Seen {
@@ -180,7 +185,10 @@ fn reads_that_go_back_are_caught() {
 #[test]
 fn what_is_seen_before_it_is_sent_is_caught() {
     let sent = vec![acked(10, 0, 5, 6)];
-    caught(&history(sent, vec![pull(&[(0, 10)], 1, 1, 2)], vec![drain("n0", &[10])]), "seen before it was sent");
+    caught(
+        &history(sent, vec![pull(&[(0, 10)], 1, 1, 2)], vec![drain("n0", &[10])]),
+        "seen before it was sent",
+    );
 }
 
 #[test]
@@ -293,7 +301,8 @@ fn lie(run: &mut LogHistory, kind: u8, pick: u8) {
         }
         3 => {
             if let Some(sent) = run.sent.iter_mut().filter(|sent| sent.placed.is_some()).nth(pick % 3) {
-                sent.placed = Some(Placed { queue: 0, offset: pick as u64 % 4, physical: pick as u64 % 4 * 100 });
+                sent.placed =
+                    Some(Placed { queue: 0, offset: pick as u64 % 4, physical: pick as u64 % 4 * 100 });
             }
         }
         4 => {

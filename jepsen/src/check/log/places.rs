@@ -48,7 +48,8 @@ fn truths(history: &LogHistory, rules: LogRules, finding: &mut Finding) -> BTree
     let mut truths: BTreeMap<u32, Truth> = BTreeMap::new();
     for drain in &history.drains {
         let end = drain.first + drain.values.len() as u64;
-        let truth = truths.entry(drain.queue).or_insert_with(|| Truth { first: drain.first, values: Vec::new() });
+        let truth =
+            truths.entry(drain.queue).or_insert_with(|| Truth { first: drain.first, values: Vec::new() });
         let first = truth.first.min(drain.first);
         let mut values = vec![None; usize::try_from(truth.end().max(end) - first).unwrap_or(0)];
         place(&mut values, first, truth.first, &truth.values);
@@ -70,14 +71,19 @@ fn truths(history: &LogHistory, rules: LogRules, finding: &mut Finding) -> BTree
         }
         for (offset, value) in (drain.first..).zip(&drain.values) {
             let Some(value) = *value else {
-                finding.anomaly("hole", || format!("queue {} has nothing at {offset} in {}", drain.queue, drain.source));
+                finding.anomaly("hole", || {
+                    format!("queue {} has nothing at {offset} in {}", drain.queue, drain.source)
+                });
                 continue;
             };
             let index = usize::try_from(offset - truth.first).unwrap_or(usize::MAX);
             match truth.values[index] {
                 None => truth.values[index] = Some(value),
                 Some(other) if other != value => finding.anomaly("drains differ", || {
-                    format!("queue {} offset {offset}: {value} in {}, {other} elsewhere", drain.queue, drain.source)
+                    format!(
+                        "queue {} offset {offset}: {value} in {}, {other} elsewhere",
+                        drain.queue, drain.source
+                    )
                 }),
                 Some(_) => {}
             }
@@ -99,7 +105,9 @@ fn locate(places: &mut Places, by_value: &HashMap<u64, &Sent>, finding: &mut Fin
         for (offset, value) in (truth.first..).zip(&truth.values) {
             let Some(value) = *value else { continue };
             if value == Answer::GARBLED {
-                finding.anomaly("garbled", || format!("queue {queue} offset {offset} holds what nobody could send"));
+                finding.anomaly("garbled", || {
+                    format!("queue {queue} offset {offset} holds what nobody could send")
+                });
                 continue;
             }
             if let Some((other_queue, other)) = places.of_value.insert(value, (*queue, offset)) {
@@ -133,7 +141,10 @@ fn acknowledgements(history: &LogHistory, places: &Places, rules: LogRules, find
         let Some(placed) = sent.placed else { continue };
         if placed.queue != sent.queue {
             finding.anomaly("wrong queue", || {
-                format!("value {} was sent to queue {}, acknowledged in {}", sent.value, sent.queue, placed.queue)
+                format!(
+                    "value {} was sent to queue {}, acknowledged in {}",
+                    sent.value, sent.queue, placed.queue
+                )
             });
         }
         let Some(truth) = places.truths.get(&placed.queue) else {
@@ -145,7 +156,9 @@ fn acknowledgements(history: &LogHistory, places: &Places, rules: LogRules, find
             continue;
         }
         let kept = truth.at(placed.offset) == Some(sent.value);
-        if let Some((other, _)) = acked.entry(placed.queue).or_default().insert(placed.offset, (sent.value, kept)) {
+        if let Some((other, _)) =
+            acked.entry(placed.queue).or_default().insert(placed.offset, (sent.value, kept))
+        {
             finding.anomaly("one offset acknowledged twice", || {
                 format!("{}/{} for {other} and for {}", placed.queue, placed.offset, sent.value)
             });
@@ -157,7 +170,10 @@ fn acknowledgements(history: &LogHistory, places: &Places, rules: LogRules, find
         }
         if !kept && let Some((queue, offset)) = places.of_value.get(&sent.value) {
             finding.anomaly("moved", || {
-                format!("value {} acknowledged at {}/{}, stands at {queue}/{offset}", sent.value, placed.queue, placed.offset)
+                format!(
+                    "value {} acknowledged at {}/{}, stands at {queue}/{offset}",
+                    sent.value, placed.queue, placed.offset
+                )
             });
         }
     }
@@ -182,7 +198,9 @@ fn lost(queue: u32, offsets: &BTreeMap<u64, (u64, bool)>, places: &Places, findi
         };
         finding.count("lost");
         let instead = places.truths.get(&queue).and_then(|truth| truth.at(*offset));
-        finding.anomaly(kind, || format!("value {value} acknowledged at {queue}/{offset}, there is {instead:?}"));
+        finding.anomaly(kind, || {
+            format!("value {value} acknowledged at {queue}/{offset}, there is {instead:?}")
+        });
     }
 }
 
