@@ -202,7 +202,11 @@ fn open_node(start: Start, identity: Identity, disk: Arc<dyn Disk>) -> Result<Ar
 }
 
 /// Loads the tables and adds the topics and groups that every broker has.
-fn open_metadata(config: &Config, identity: &Identity, disk: &Arc<dyn Disk>) -> Result<(Arc<Metadata>, Journal), BrokerError> {
+fn open_metadata(
+    config: &Config,
+    identity: &Identity,
+    disk: &Arc<dyn Disk>,
+) -> Result<(Arc<Metadata>, Journal), BrokerError> {
     let files = MetadataFiles::open(Arc::clone(disk), &config.root_dir())?;
     let limits = MetadataLimits {
         topics: config.broker.topics_max,

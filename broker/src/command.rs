@@ -80,7 +80,8 @@ fn serve(arguments: &Arguments) -> Result<(), BrokerError> {
         let servers = config.broker.namesrv_addr.clone();
         let broker = Broker::start(Start { config, config_file: arguments.config_file.clone() }).await?;
         let (name, address) = (&broker.identity().broker, broker.identity().address);
-        let servers = if servers.is_empty() { String::new() } else { format!(" and name server is {servers}") };
+        let servers =
+            if servers.is_empty() { String::new() } else { format!(" and name server is {servers}") };
         say(&format!("The broker[{name}, {address}] boot success. serializeType=JSON{servers}"));
         shutdown.requested().await;
         broker.stop().await?;

@@ -71,7 +71,7 @@ impl DelayLevels {
 
 impl Default for DelayLevels {
     fn default() -> Self {
-        Self::parse(DEFAULT_LEVELS).unwrap_or(Self { delays: vec![Duration::from_secs(1)] })
+        Self::parse(DEFAULT_LEVELS).unwrap_or_else(|_| Self { delays: vec![Duration::from_secs(1)] })
     }
 }
 
@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_level_beyond_the_last_means_the_last_and_below_one_means_none() {
         let levels = DelayLevels::default();
-        let cases = [(-1, None), (0, None), (1, Some(1)), (18, Some(18)), (19, Some(18)), (i32::MAX, Some(18))];
+        let cases =
+            [(-1, None), (0, None), (1, Some(1)), (18, Some(18)), (19, Some(18)), (i32::MAX, Some(18))];
         for (asked, level) in cases {
             assert_eq!(levels.clamp(asked), level, "asked for {asked}");
         }

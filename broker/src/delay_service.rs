@@ -123,9 +123,13 @@ impl Levels {
     fn deliver(&self, level: u32, now: i64) -> Result<i64, BrokerError> {
         let soon = now + TICK.as_millis() as i64;
         let queue = queue_of_level(level);
-        let (min, max) = (self.node.store.min_offset(topic::SCHEDULE, queue), self.node.store.max_offset(topic::SCHEDULE, queue));
+        let (min, max) = (
+            self.node.store.min_offset(topic::SCHEDULE, queue),
+            self.node.store.max_offset(topic::SCHEDULE, queue),
+        );
         // A level never goes further back than its queue, nor further on than its end.
-        let known = self.node.metadata.delays.get(level).and_then(|offset| u64::try_from(offset).ok()).unwrap_or(min);
+        let known =
+            self.node.metadata.delays.get(level).and_then(|offset| u64::try_from(offset).ok()).unwrap_or(min);
         let from = known.clamp(min, max.max(min));
         if from >= max {
             return Ok(soon);

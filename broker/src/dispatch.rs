@@ -5,8 +5,8 @@ use crate::error::BrokerError;
 use crate::node::Node;
 use crate::processor::{
     admin_broker, admin_config, admin_group, admin_offset, admin_reset, admin_stats, admin_topic, ask_client,
-    client_manage, consume_stats, consumer_manage, lock_batch, pull_message, query_message, query_queue, queue_offset,
-    send_back, send_message,
+    client_manage, consume_stats, consumer_manage, lock_batch, pull_message, query_message, query_queue,
+    queue_offset, send_back, send_message,
 };
 use crate::reply::{Answer, reply};
 use protocol::{RemotingCommand, RequestCode};
@@ -32,7 +32,9 @@ enum Deed {
 fn deed(code: RequestCode) -> Option<Deed> {
     use Deed::{Errand, Now, Own};
     Some(match code {
-        RequestCode::SendMessage | RequestCode::SendMessageV2 | RequestCode::SendBatchMessage => Own(send_message::send),
+        RequestCode::SendMessage | RequestCode::SendMessageV2 | RequestCode::SendBatchMessage => {
+            Own(send_message::send)
+        }
         RequestCode::PullMessage | RequestCode::LitePullMessage => Own(pull_message::pull),
         RequestCode::ConsumerSendMsgBack => Own(send_back::send_back),
 
@@ -115,7 +117,9 @@ impl Dispatch {
     fn serve(&self, connection: &Arc<Connection>, request: RemotingCommand) {
         match request.request_code().and_then(deed) {
             None => reply(connection, &request, Err(BrokerError::CodeUnsupported(request.code))),
-            Some(Deed::Now(processor)) => reply(connection, &request, processor(&self.node, connection, &request)),
+            Some(Deed::Now(processor)) => {
+                reply(connection, &request, processor(&self.node, connection, &request))
+            }
             Some(Deed::Errand(processor)) => run_errand(&self.node, connection, request, processor),
             Some(Deed::Own(processor)) => processor(&self.node, connection, request),
         }
@@ -123,7 +127,12 @@ impl Dispatch {
 }
 
 /// Runs a processor on a worker thread, or says that there are too many before it.
-pub fn run_errand(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCommand, processor: Answering) {
+pub fn run_errand(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    request: RemotingCommand,
+    processor: Answering,
+) {
     let caller = Caller::of(connection, &request);
     let (node_there, connection_there) = (Arc::clone(node), Arc::clone(connection));
     let job = Box::new(move || {

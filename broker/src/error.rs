@@ -142,9 +142,10 @@ impl From<&BrokerError> for ResponseCode {
     fn from(error: &BrokerError) -> Self {
         match error {
             BrokerError::CodeUnsupported(_) => Self::RequestCodeNotSupported,
-            BrokerError::Name(_) | BrokerError::Parameter { .. } | BrokerError::QueueIllegal { .. } | BrokerError::SystemTopic { .. } => {
-                Self::InvalidParameter
-            }
+            BrokerError::Name(_)
+            | BrokerError::Parameter { .. }
+            | BrokerError::QueueIllegal { .. }
+            | BrokerError::SystemTopic { .. } => Self::InvalidParameter,
             BrokerError::Message(_)
             | BrokerError::BodyTooLong { .. }
             | BrokerError::PropertiesTooLong { .. }
@@ -166,7 +167,9 @@ impl From<&BrokerError> for ResponseCode {
             BrokerError::Store(error) => store_code(error),
             BrokerError::GroupUnknown { .. } => Self::SubscriptionGroupNotExist,
             BrokerError::SubscriptionMalformed { .. } => Self::SubscriptionParseFailed,
-            BrokerError::SubscriptionUnknown { .. } | BrokerError::TopicUnsubscribed { .. } => Self::SubscriptionNotExist,
+            BrokerError::SubscriptionUnknown { .. } | BrokerError::TopicUnsubscribed { .. } => {
+                Self::SubscriptionNotExist
+            }
             BrokerError::SubscriptionOld { .. } => Self::SubscriptionNotLatest,
             BrokerError::OffsetUnknown | BrokerError::QueryEmpty => Self::QueryNotFound,
             BrokerError::ConsumerOffline { .. } => Self::ConsumerNotOnline,
@@ -197,7 +200,9 @@ impl From<&BrokerError> for ResponseCode {
 fn store_code(error: &StoreError) -> ResponseCode {
     match error {
         StoreError::Busy { .. } => ResponseCode::SystemBusy,
-        StoreError::DiskFull { .. } | StoreError::ShuttingDown | StoreError::ForeignLog => ResponseCode::ServiceNotAvailable,
+        StoreError::DiskFull { .. } | StoreError::ShuttingDown | StoreError::ForeignLog => {
+            ResponseCode::ServiceNotAvailable
+        }
         StoreError::TooLarge { .. } | StoreError::NotRecords { .. } => ResponseCode::MessageIllegal,
         StoreError::TopicName { .. } => ResponseCode::InvalidParameter,
         StoreError::QueueDeleted { .. } => ResponseCode::TopicNotExist,

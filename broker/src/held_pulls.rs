@@ -193,11 +193,7 @@ mod tests {
         HeldPull { offset, wanted: Arc::new(wanted), deadline, request: name }
     }
 
-    fn hold(
-        table: &mut HeldPulls<&'static str>,
-        queue: u32,
-        pull: HeldPull<&'static str>,
-    ) -> HoldId {
+    fn hold(table: &mut HeldPulls<&'static str>, queue: u32, pull: HeldPull<&'static str>) -> HoldId {
         table.hold("T", queue, pull).expect("the table has room")
     }
 

@@ -49,7 +49,9 @@ impl Journal {
                 self.files.save_topics(&self.metadata)?;
                 self.files.save_offsets(&self.metadata)
             }
-            MetadataCommand::PutGroups { .. } | MetadataCommand::Forbid { .. } => self.files.save_groups(&self.metadata),
+            MetadataCommand::PutGroups { .. } | MetadataCommand::Forbid { .. } => {
+                self.files.save_groups(&self.metadata)
+            }
             MetadataCommand::DeleteGroup { .. } => {
                 self.files.save_groups(&self.metadata)?;
                 self.files.save_offsets(&self.metadata)
@@ -121,7 +123,8 @@ mod tests {
     use std::path::Path;
 
     fn open(disk: &Arc<MemDisk>) -> (Arc<Metadata>, Journal) {
-        let files = MetadataFiles::open(Arc::clone(disk) as Arc<dyn Disk>, Path::new("/store")).expect("a directory");
+        let files =
+            MetadataFiles::open(Arc::clone(disk) as Arc<dyn Disk>, Path::new("/store")).expect("a directory");
         let metadata = Arc::new(Metadata::new(MetadataLimits { topics: 9, groups: 9, offsets: 9 }));
         files.load(&metadata).expect("loads");
         (Arc::clone(&metadata), Journal::new(metadata, files))

@@ -63,7 +63,8 @@ pub struct Listeners {
 impl Listeners {
     /// Takes the ports.
     pub fn bind(config: &Config, router: &Arc<Router>) -> Result<Self, BrokerError> {
-        let ip: IpAddr = config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let ip: IpAddr =
+            config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let main = bind(config, SocketAddr::new(ip, config.broker.listen_port), router)?;
         let fast_port = main.local_addr().port().checked_sub(FAST_PORT_BELOW).filter(|port| *port > 0);
         let fast = fast_port.map(|port| bind(config, SocketAddr::new(ip, port), router));

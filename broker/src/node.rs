@@ -109,7 +109,13 @@ impl Node {
     }
 
     /// A topic for the broker's own purposes, made when it is missing.
-    pub fn topic_or_make(&self, name: &str, queues: i32, perm: i32, sys_flag: i32) -> Result<Arc<Topic>, BrokerError> {
+    pub fn topic_or_make(
+        &self,
+        name: &str,
+        queues: i32,
+        perm: i32,
+        sys_flag: i32,
+    ) -> Result<Arc<Topic>, BrokerError> {
         if let Some(topic) = self.metadata.topic(name) {
             return Ok(topic);
         }

@@ -95,7 +95,12 @@ pub struct ClientRegistry<C> {
 impl<C: Clone> ClientRegistry<C> {
     /// Nobody is connected.
     pub fn new(limits: RegistryLimits) -> Self {
-        Self { producers: Producers::default(), consumers: HashMap::new(), connections: HashMap::new(), limits }
+        Self {
+            producers: Producers::default(),
+            consumers: HashMap::new(),
+            connections: HashMap::new(),
+            limits,
+        }
     }
 
     /// A heartbeat of a producer.
@@ -172,7 +177,8 @@ impl<C: Clone> ClientRegistry<C> {
 
     /// Forgets the clients that were silent for longer than `silence_max`.
     pub fn expire(&mut self, now: Instant, silence_max: Duration) -> Expired<C> {
-        let is_silent = |client: &Client<C>| now.saturating_duration_since(client.last_heartbeat) > silence_max;
+        let is_silent =
+            |client: &Client<C>| now.saturating_duration_since(client.last_heartbeat) > silence_max;
         let producers = self.producers.groups.values().flat_map(HashMap::values);
         let consumers = self.consumers.values().flat_map(|group| group.members.values());
         let silent: HashMap<u64, C> = producers
@@ -193,7 +199,11 @@ impl<C: Clone> ClientRegistry<C> {
     }
 
     /// What a group wants of a topic, and how it consumes.
-    pub fn subscription(&self, group: &str, topic: &str) -> Option<(ConsumerSettings, Option<Arc<Subscription>>)> {
+    pub fn subscription(
+        &self,
+        group: &str,
+        topic: &str,
+    ) -> Option<(ConsumerSettings, Option<Arc<Subscription>>)> {
         let group = self.consumers.get(group)?;
         Some((group.settings, group.subscriptions.get(topic).cloned()))
     }

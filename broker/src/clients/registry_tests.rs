@@ -38,11 +38,17 @@ fn registry() -> ClientRegistry<u64> {
 fn a_new_member_or_another_topic_changes_the_group_and_a_repeated_heartbeat_does_not() {
     let now = Instant::now();
     let mut registry = registry();
-    let beat = |registry: &mut ClientRegistry<u64>, id, subs| registry.register_consumer("G", PUSH, subs, &client(id, now));
+    let beat = |registry: &mut ClientRegistry<u64>, id, subs| {
+        registry.register_consumer("G", PUSH, subs, &client(id, now))
+    };
     assert_eq!(beat(&mut registry, 1, vec![subscribe("T", "*", 1)]), Registered::Changed);
     assert_eq!(beat(&mut registry, 1, vec![subscribe("T", "*", 1)]), Registered::Known);
     assert_eq!(beat(&mut registry, 2, vec![subscribe("T", "*", 1)]), Registered::Changed);
-    assert_eq!(beat(&mut registry, 2, vec![subscribe("T", "TagA", 0)]), Registered::Known, "older versions are ignored");
+    assert_eq!(
+        beat(&mut registry, 2, vec![subscribe("T", "TagA", 0)]),
+        Registered::Known,
+        "older versions are ignored"
+    );
     assert_eq!(beat(&mut registry, 2, vec![subscribe("T", "TagA", 2)]), Registered::Changed);
     assert_eq!(beat(&mut registry, 2, vec![subscribe("U", "*", 2)]), Registered::Changed);
     let group = registry.consumer_group("G").expect("two members");
@@ -87,7 +93,11 @@ fn heartbeats_cannot_grow_the_registry_beyond_its_limits() {
     let mut registry = registry();
     assert_eq!(registry.register_producer("P1", &client(1, now)), Registered::Changed);
     assert_eq!(registry.register_producer("P2", &client(1, now)), Registered::Changed);
-    assert_eq!(registry.register_producer("P3", &client(1, now)), Registered::Full, "groups of one connection");
+    assert_eq!(
+        registry.register_producer("P3", &client(1, now)),
+        Registered::Full,
+        "groups of one connection"
+    );
     assert_eq!(registry.register_producer("P3", &client(2, now)), Registered::Changed);
     assert_eq!(registry.register_producer("P4", &client(3, now)), Registered::Full, "groups");
     assert_eq!(registry.register_producer("P1", &client(3, now)), Registered::Changed);

@@ -32,7 +32,6 @@ impl Subscription {
         let wanted = Arc::new(wanted_of(&data));
         Self { data, wanted, counters: OnceLock::new() }
     }
-
 }
 
 fn wanted_of(data: &SubscriptionData) -> Wanted {
@@ -64,8 +63,11 @@ mod tests {
     #[test]
     fn hashes_come_from_the_client_or_from_its_expression() {
         let tags = Wanted::tags(vec![2_598_919, 2_598_920]);
-        assert_eq!(Subscription::new(data("TagA || TagB", &[2_598_919, 2_598_920])).wanted, Arc::new(tags.clone()));
-        assert_eq!(Subscription::new(data("TagA||TagB", &[])).wanted, Arc::new(tags.clone()));
+        assert_eq!(
+            Subscription::new(data("TagA || TagB", &[2_598_919, 2_598_920])).wanted,
+            Arc::new(tags.clone())
+        );
+        assert_eq!(Subscription::new(data("TagA||TagB", &[])).wanted, Arc::new(tags));
         assert_eq!(Subscription::new(data("*", &[])).wanted, Arc::new(Wanted::All));
         assert_eq!(Subscription::new(data("", &[])).wanted, Arc::new(Wanted::All));
     }

@@ -44,7 +44,10 @@ impl Config {
 
     /// Whether a change of this key takes effect without a restart.
     pub fn is_live(&self, key: &str) -> bool {
-        self.sections().iter().flat_map(|section| section.keys()).any(|known| known.name == key && known.is_live())
+        self.sections()
+            .iter()
+            .flat_map(|section| section.keys())
+            .any(|known| known.name == key && known.is_live())
     }
 
     /// Where the store lies.
@@ -97,7 +100,12 @@ fn check<'a>(binding: Binding<'a>, config: &Config) -> Binding<'a> {
             &store.delay_levels,
             "durations such as 1s 5m 2h, shortest first",
         )
-        .check(hours(&store.delete_when).is_some(), "deleteWhen", &store.delete_when, "hours from 00 to 23, separated by ;")
+        .check(
+            hours(&store.delete_when).is_some(),
+            "deleteWhen",
+            &store.delete_when,
+            "hours from 00 to 23, separated by ;",
+        )
         .check(
             store.disk_used_max <= store.disk_clean_forcibly,
             "diskSpaceCleanForciblyRatio",
@@ -171,9 +179,11 @@ mod tests {
 
     #[test]
     fn all_wrong_values_end_in_one_error_and_unknown_keys_are_named() {
-        let error = parse("listenPort=x\nbindAddress=here\ndeleteWhen=25\nbrokerRole=BOSS\nnamesrvAddr=a:b").expect_err("wrong");
+        let error = parse("listenPort=x\nbindAddress=here\ndeleteWhen=25\nbrokerRole=BOSS\nnamesrvAddr=a:b")
+            .expect_err("wrong");
         let text = error.to_string();
-        for key in ["listenPort=x", "bindAddress=here", "deleteWhen=25", "brokerRole=BOSS", "namesrvAddr=a:b"] {
+        for key in ["listenPort=x", "bindAddress=here", "deleteWhen=25", "brokerRole=BOSS", "namesrvAddr=a:b"]
+        {
             assert!(text.contains(key), "{key} in {text}");
         }
         let (_, bound) = parse("listenPort=1\nlistnPort=2").expect("valid");

@@ -28,10 +28,20 @@ mod tests {
 
     #[test]
     fn a_new_topic_gets_at_most_the_queues_of_its_default_and_not_its_inherit_bit() {
-        let default = |perm| TopicConfig { topic_name: "TBW102".into(), read_queue_nums: 8, write_queue_nums: 8, perm, ..TopicConfig::default() };
+        let default = |perm| TopicConfig {
+            topic_name: "TBW102".into(),
+            read_queue_nums: 8,
+            write_queue_nums: 8,
+            perm,
+            ..TopicConfig::default()
+        };
         for (asked, queues) in [(4, 4), (16, 8), (0, 0), (-5, 0)] {
             let created = inherit("T", &default(7), asked, 1).expect("TBW102 inherits");
-            assert_eq!((created.read_queue_nums, created.write_queue_nums), (queues, queues), "asked for {asked}");
+            assert_eq!(
+                (created.read_queue_nums, created.write_queue_nums),
+                (queues, queues),
+                "asked for {asked}"
+            );
             assert_eq!((created.perm, created.topic_sys_flag), (6, 1));
         }
         assert!(inherit("T", &default(6), 4, 0).is_none());

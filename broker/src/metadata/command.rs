@@ -249,10 +249,9 @@ impl MetadataCommand {
                 target: take(value, "target")?,
                 topic: take(value, "topic")?,
             },
-            "announce" => Self::Announce {
-                node: u64::from(number(value, "node")?),
-                address: take(value, "address")?,
-            },
+            "announce" => {
+                Self::Announce { node: u64::from(number(value, "node")?), address: take(value, "address")? }
+            }
             "delayProgress" => Self::DelayProgress { levels: narrow(take(value, "levels")?)? },
             _ => return Ok(None),
         }))
@@ -320,8 +319,12 @@ mod tests {
 
     fn one_of_each() -> Vec<MetadataCommand> {
         let topic = TopicConfig { topic_name: "T".into(), perm: 2, ..TopicConfig::default() };
-        let group = SubscriptionGroupConfig { group_name: "G".into(), retry_max_times: 3, ..SubscriptionGroupConfig::default() };
-        let (g, t) = || -> (String, String) { ("G".into(), "%RETRY%T".into()) }();
+        let group = SubscriptionGroupConfig {
+            group_name: "G".into(),
+            retry_max_times: 3,
+            ..SubscriptionGroupConfig::default()
+        };
+        let (g, t) = ("G".to_owned(), "%RETRY%T".to_owned());
         vec![
             MetadataCommand::PutTopics { configs: vec![topic], stamp: STAMP },
             MetadataCommand::DeleteTopic { topic: t.clone(), stamp: STAMP },
@@ -331,7 +334,11 @@ mod tests {
             MetadataCommand::CommitOffsets {
                 commits: vec![OffsetCommit { group: g.clone(), topic: t.clone(), queue: 7, offset: -1 }],
             },
-            MetadataCommand::ResetOffsets { group: g.clone(), topic: t.clone(), offsets: BTreeMap::from([(0, 5), (7, 6)]) },
+            MetadataCommand::ResetOffsets {
+                group: g.clone(),
+                topic: t.clone(),
+                offsets: BTreeMap::from([(0, 5), (7, 6)]),
+            },
             MetadataCommand::TakeReset { group: g.clone(), topic: t.clone(), queue: 1 },
             MetadataCommand::CloneOffsets { source: g.clone(), target: "H".into(), topic: None },
             MetadataCommand::CloneOffsets { source: g, target: "H".into(), topic: Some(t) },
@@ -352,7 +359,12 @@ mod tests {
         let decode = |text: &str| MetadataCommand::decode(text.as_bytes());
         assert_eq!(decode("{\"form\":2,\"kind\":\"x\"}"), Err(CommandError::Newer { found: 2 }));
         assert_eq!(decode("{\"form\":1,\"kind\":\"x\"}"), Err(CommandError::Kind("x".into())));
-        for text in ["", "{}", "[1]", "{\"form\":1,\"kind\":\"takeReset\",\"group\":\"G\",\"topic\":\"T\",\"queue\":-1}"] {
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            "{\"form\":1,\"kind\":\"takeReset\",\"group\":\"G\",\"topic\":\"T\",\"queue\":-1}",
+        ] {
             assert!(matches!(decode(text), Err(CommandError::Malformed(_))), "{text}");
         }
     }

@@ -12,6 +12,9 @@ type Queues = HashMap<u32, AtomicI64>;
 type Topics = HashMap<Box<str>, Queues>;
 type Groups = HashMap<Box<str>, Topics>;
 
+/// (group, topic) → the offsets that wait.
+type Resets = HashMap<(Box<str>, Box<str>), QueueOffsets>;
+
 /// Queue id → offset.
 pub type QueueOffsets = BTreeMap<u32, i64>;
 
@@ -22,7 +25,7 @@ pub struct ConsumerOffsets {
     count: AtomicUsize,
     limit: usize,
     changes: AtomicU64,
-    resets: Mutex<HashMap<(Box<str>, Box<str>), QueueOffsets>>,
+    resets: Mutex<Resets>,
     /// How many (group, topic) pairs wait for a reset: almost always none, and then nobody locks `resets`.
     resets_waiting: AtomicUsize,
 }
@@ -136,7 +139,10 @@ impl ConsumerOffsets {
     pub fn assign_reset(&self, group: &str, topic: &str, offsets: &QueueOffsets) {
         {
             let mut resets = self.resets.lock();
-            resets.entry((group.into(), topic.into())).or_default().extend(offsets.iter().map(|(&q, &o)| (q, o)));
+            resets
+                .entry((group.into(), topic.into()))
+                .or_default()
+                .extend(offsets.iter().map(|(&q, &o)| (q, o)));
             self.resets_waiting.store(resets.len(), Relaxed);
         }
         for (&queue, &offset) in offsets {
@@ -171,7 +177,10 @@ impl ConsumerOffsets {
     /// All resets that wait, by group and topic.
     pub fn resets(&self) -> BTreeMap<(String, String), QueueOffsets> {
         let resets = self.resets.lock();
-        resets.iter().map(|((group, topic), queues)| ((group.to_string(), topic.to_string()), queues.clone())).collect()
+        resets
+            .iter()
+            .map(|((group, topic), queues)| ((group.to_string(), topic.to_string()), queues.clone()))
+            .collect()
     }
 
     /// Forgets everything.
@@ -186,7 +195,8 @@ impl ConsumerOffsets {
         self.changes.fetch_add(1, Relaxed);
         {
             let groups = self.groups.read();
-            let known = groups.get(group).and_then(|topics| topics.get(topic)).and_then(|queues| queues.get(&queue));
+            let known =
+                groups.get(group).and_then(|topics| topics.get(topic)).and_then(|queues| queues.get(&queue));
             if let Some(known) = known {
                 known.store(offset, Relaxed);
                 return true;

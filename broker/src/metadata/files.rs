@@ -8,7 +8,8 @@ use super::{GroupTable, Metadata, TopicTable};
 use crate::error::BrokerError;
 use disk::{Disk, read_or_bak, replace_file};
 use protocol::body::{
-    ConsumerOffsetSerializeWrapper, DelayOffsetSerializeWrapper, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
+    ConsumerOffsetSerializeWrapper, DelayOffsetSerializeWrapper, SubscriptionGroupWrapper,
+    TopicConfigSerializeWrapper,
 };
 use protocol::json::Json;
 use std::collections::BTreeMap;
@@ -29,8 +30,10 @@ impl MetadataFiles {
     /// The files in `{root}/config`, which is made when it is missing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, BrokerError> {
         let directory = root.join("config");
-        disk.create_dir_all(&directory)
-            .map_err(|source| BrokerError::ConfigDirectory { path: directory.clone(), source: Arc::new(source) })?;
+        disk.create_dir_all(&directory).map_err(|source| BrokerError::ConfigDirectory {
+            path: directory.clone(),
+            source: Arc::new(source),
+        })?;
         Ok(Self { disk, directory })
     }
 
@@ -42,7 +45,11 @@ impl MetadataFiles {
         }
         if let Some(wrapper) = self.read::<SubscriptionGroupWrapper>("subscriptionGroup.json")? {
             let configs = wrapper.subscription_group_table.into_values();
-            *metadata.groups.write() = GroupTable::from_parts(configs, wrapper.forbidden_table.unwrap_or_default(), wrapper.data_version);
+            *metadata.groups.write() = GroupTable::from_parts(
+                configs,
+                wrapper.forbidden_table.unwrap_or_default(),
+                wrapper.data_version,
+            );
         }
         if let Some(wrapper) = self.read::<ConsumerOffsetSerializeWrapper>("consumerOffset.json")? {
             for (key, queues) in wrapper.offset_table {
@@ -99,8 +106,11 @@ impl MetadataFiles {
 pub fn topics_body(metadata: &Metadata) -> TopicConfigSerializeWrapper {
     let topics = metadata.topics.read();
     TopicConfigSerializeWrapper {
-        topic_config_table: topics.iter().map(|topic| (topic.name().to_owned(), topic.config.clone())).collect(),
-        data_version: topics.version().clone(),
+        topic_config_table: topics
+            .iter()
+            .map(|topic| (topic.name().to_owned(), topic.config.clone()))
+            .collect(),
+        data_version: *topics.version(),
     }
 }
 
@@ -113,7 +123,7 @@ pub fn groups_body(metadata: &Metadata) -> SubscriptionGroupWrapper {
             .map(|group| (group.config.group_name.clone(), group.config.clone()))
             .collect(),
         forbidden_table: Some(groups.forbidden().clone()),
-        data_version: groups.version().clone(),
+        data_version: *groups.version(),
     }
 }
 
@@ -122,14 +132,19 @@ pub fn offsets_body(metadata: &Metadata) -> ConsumerOffsetSerializeWrapper {
     let all = metadata.offsets.all().into_iter();
     let key = |group: String, topic: String| format!("{topic}{TOPIC_GROUP_SEPARATOR}{group}");
     ConsumerOffsetSerializeWrapper {
-        offset_table: all.map(|((group, topic), queues)| (key(group, topic), by_signed_id(&queues))).collect(),
+        offset_table: all
+            .map(|((group, topic), queues)| (key(group, topic), by_signed_id(&queues)))
+            .collect(),
         ..ConsumerOffsetSerializeWrapper::default()
     }
 }
 
 /// The delay progress as files and slaves have it.
 pub fn delays_body(metadata: &Metadata) -> DelayOffsetSerializeWrapper {
-    DelayOffsetSerializeWrapper { offset_table: by_signed_id(&metadata.delays.all()), ..DelayOffsetSerializeWrapper::default() }
+    DelayOffsetSerializeWrapper {
+        offset_table: by_signed_id(&metadata.delays.all()),
+        ..DelayOffsetSerializeWrapper::default()
+    }
 }
 
 fn by_signed_id(offsets: &QueueOffsets) -> BTreeMap<i32, i64> {

@@ -74,7 +74,8 @@ fn a_file_of_a_java_broker_is_read_with_quoted_or_bare_keys() {
         let disk = Arc::new(MemDisk::new());
         let files = open(&disk);
         let path = Path::new(ROOT).join("config/consumerOffset.json");
-        replace_file(&*disk, &path, format!("{{\"offsetTable\":{table},\"other\":[1]}}").as_bytes()).expect("written");
+        replace_file(&*disk, &path, format!("{{\"offsetTable\":{table},\"other\":[1]}}").as_bytes())
+            .expect("written");
         let metadata = metadata();
         files.load(&metadata).expect("loaded");
         assert_eq!(metadata.offsets.get("CG", "TopicA", 1), Some(7), "{table}");

@@ -126,11 +126,21 @@ fn entry(config: SubscriptionGroupConfig) -> (Box<str>, Arc<Group>) {
 
 /// The groups that a broker has from the start. Source: reference 6.4, RocketMQ `SubscriptionGroupManager.init`.
 pub fn system_groups() -> Vec<SubscriptionGroupConfig> {
-    let named = |name: &str| SubscriptionGroupConfig { group_name: name.into(), ..SubscriptionGroupConfig::default() };
-    ["TOOLS_CONSUMER", "FILTERSRV_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY", "CID_ONSAPI_PULL",
-        "CID_ONSAPI_PERMISSION", "CID_ONSAPI_OWNER"]
-        .map(named)
-        .into()
+    let named = |name: &str| SubscriptionGroupConfig {
+        group_name: name.into(),
+        ..SubscriptionGroupConfig::default()
+    };
+    [
+        "TOOLS_CONSUMER",
+        "FILTERSRV_CONSUMER",
+        "SELF_TEST_C_GROUP",
+        "CID_ONS-HTTP-PROXY",
+        "CID_ONSAPI_PULL",
+        "CID_ONSAPI_PERMISSION",
+        "CID_ONSAPI_OWNER",
+    ]
+    .map(named)
+    .into()
 }
 
 #[cfg(test)]

@@ -121,14 +121,23 @@ mod tests {
         let stamp = Stamp { at_ms: 1, state_version: 0 };
         let metadata = Metadata::new(MetadataLimits { topics: 10, groups: 10, offsets: 10 });
         let topic = TopicConfig { topic_name: "T".into(), ..TopicConfig::default() };
-        let commit = |topic: &str| OffsetCommit { group: "TOOLS_CONSUMER".to_owned(), topic: topic.to_owned(), queue: 0, offset: 3 };
+        let commit = |topic: &str| OffsetCommit {
+            group: "TOOLS_CONSUMER".to_owned(),
+            topic: topic.to_owned(),
+            queue: 0,
+            offset: 3,
+        };
         metadata.apply(&MetadataCommand::PutTopics { configs: vec![topic], stamp });
         metadata.apply(&MetadataCommand::PutGroups { configs: system_groups(), stamp });
         metadata.apply(&MetadataCommand::CommitOffsets { commits: vec![commit("T"), commit("U")] });
         metadata.apply(&MetadataCommand::DeleteTopic { topic: "T".to_owned(), stamp });
         assert!(metadata.topic("T").is_none());
         assert_eq!(metadata.offsets.get("TOOLS_CONSUMER", "T", 0), None);
-        let delete = |clean_offsets| MetadataCommand::DeleteGroup { group: "TOOLS_CONSUMER".to_owned(), clean_offsets, stamp };
+        let delete = |clean_offsets| MetadataCommand::DeleteGroup {
+            group: "TOOLS_CONSUMER".to_owned(),
+            clean_offsets,
+            stamp,
+        };
         metadata.apply(&delete(false));
         assert!(metadata.group("TOOLS_CONSUMER").is_none());
         assert_eq!(metadata.offsets.get("TOOLS_CONSUMER", "U", 0), Some(3));

@@ -23,7 +23,11 @@ pub fn system_topics(keys: &BrokerKeys, names: SystemTopicNames<'_>) -> Vec<Topi
     let mut topics = vec![
         system_topic(topic::SELF_TEST, 1, READ | WRITE),
         system_topic(topic::BENCHMARK, 1024, READ | WRITE),
-        system_topic(cluster, if keys.cluster_topic { 16 } else { 1 }, if keys.cluster_topic { READ | WRITE | INHERIT } else { INHERIT }),
+        system_topic(
+            cluster,
+            if keys.cluster_topic { 16 } else { 1 },
+            if keys.cluster_topic { READ | WRITE | INHERIT } else { INHERIT },
+        ),
         system_topic(broker, 1, if keys.broker_topic { READ | WRITE | INHERIT } else { INHERIT }),
         system_topic(topic::OFFSET_MOVED_EVENT, 1, READ | WRITE),
         system_topic(topic::SCHEDULE, count(delay_levels), READ | WRITE),
@@ -32,7 +36,11 @@ pub fn system_topics(keys: &BrokerKeys, names: SystemTopicNames<'_>) -> Vec<Topi
         system_topic(topic::TRANSACTION_OP_HALF, 1, READ | WRITE),
     ];
     if keys.auto_create_topic {
-        topics.push(system_topic(topic::AUTO_CREATE, count(keys.default_topic_queue_nums), READ | WRITE | INHERIT));
+        topics.push(system_topic(
+            topic::AUTO_CREATE,
+            count(keys.default_topic_queue_nums),
+            READ | WRITE | INHERIT,
+        ));
     }
     if keys.trace_topic {
         topics.push(system_topic(&keys.trace_topic_name, 1, READ | WRITE));

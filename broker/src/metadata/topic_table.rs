@@ -153,7 +153,12 @@ mod tests {
     const STAMP: Stamp = Stamp { at_ms: 5, state_version: 2 };
 
     fn topic(name: &str, queues: i32) -> TopicConfig {
-        TopicConfig { topic_name: name.into(), read_queue_nums: queues, write_queue_nums: queues, ..TopicConfig::default() }
+        TopicConfig {
+            topic_name: name.into(),
+            read_queue_nums: queues,
+            write_queue_nums: queues,
+            ..TopicConfig::default()
+        }
     }
 
     #[test]

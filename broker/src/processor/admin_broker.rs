@@ -25,7 +25,11 @@ pub fn ha_status(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &Rem
 }
 
 /// CLEAN_EXPIRED_CONSUMEQUEUE: queues follow the log by themselves here, so there is nothing left to clean.
-pub fn clean_expired_queues(_node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+pub fn clean_expired_queues(
+    _node: &Arc<Node>,
+    _connection: &Arc<Connection>,
+    _request: &RemotingCommand,
+) -> Answer {
     Ok(success())
 }
 

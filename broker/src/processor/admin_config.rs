@@ -32,7 +32,11 @@ pub fn update(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
     check_black_list(&current, &changes)?;
     let (whole, bound) = current.with(&changes)?;
     if let Some(key) = bound.unknown.first() {
-        return Err(BrokerError::Parameter { name: "key", value: key.clone(), allowed: "a key of the configuration" });
+        return Err(BrokerError::Parameter {
+            name: "key",
+            value: key.clone(),
+            allowed: "a key of the configuration",
+        });
     }
     let live: Properties = changes.iter().filter(|(key, _)| current.is_live(key)).collect();
     let (next, _) = current.with(&live)?;

@@ -6,12 +6,14 @@ use crate::metadata::{MetadataCommand, groups_body};
 use crate::node::Node;
 use crate::reply::{Answer, success};
 use protocol::body::{
-    Body, Connection as ConnectionBody, ConsumerConnection, GroupForbidden, GroupList, ProducerConnection, ProducerInfo,
-    ProducerTableInfo, QuerySubscriptionResponseBody, SubscriptionGroupConfig, SubscriptionGroupList, TopicList,
+    Body, Connection as ConnectionBody, ConsumerConnection, GroupForbidden, GroupList, ProducerConnection,
+    ProducerInfo, ProducerTableInfo, QuerySubscriptionResponseBody, SubscriptionGroupConfig,
+    SubscriptionGroupList, TopicList,
 };
 use protocol::header::{
-    DeleteSubscriptionGroupRequestHeader, GetConsumerConnectionListRequestHeader, GetProducerConnectionListRequestHeader,
-    GetSubscriptionGroupConfigRequestHeader, QuerySubscriptionByConsumerRequestHeader, QueryTopicConsumeByWhoRequestHeader,
+    DeleteSubscriptionGroupRequestHeader, GetConsumerConnectionListRequestHeader,
+    GetProducerConnectionListRequestHeader, GetSubscriptionGroupConfigRequestHeader,
+    QuerySubscriptionByConsumerRequestHeader, QueryTopicConsumeByWhoRequestHeader,
     QueryTopicsByConsumerRequestHeader, UpdateGroupForbiddenRequestHeader,
 };
 use protocol::{RemotingCommand, topic};
@@ -47,7 +49,11 @@ pub fn delete(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
     let header: DeleteSubscriptionGroupRequestHeader = request.header()?;
     let group = header.group_name.as_str().to_owned();
     let stamp = node.journal.stamp();
-    node.journal.propose(&MetadataCommand::DeleteGroup { group, clean_offsets: header.clean_offset, stamp })?;
+    node.journal.propose(&MetadataCommand::DeleteGroup {
+        group,
+        clean_offsets: header.clean_offset,
+        stamp,
+    })?;
     node.stats.forget(&header.group_name);
     Ok(success())
 }
@@ -81,7 +87,11 @@ pub fn forbid(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
 }
 
 /// GET_CONSUMER_CONNECTION_LIST.
-pub fn consumer_connections(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
+pub fn consumer_connections(
+    node: &Arc<Node>,
+    _connection: &Arc<Connection>,
+    request: &RemotingCommand,
+) -> Answer {
     let header: GetConsumerConnectionListRequestHeader = request.header()?;
     let clients = node.clients.read();
     let offline = || BrokerError::ConsumerOffline { group: header.consumer_group.as_str().to_owned() };
@@ -92,13 +102,19 @@ pub fn consumer_connections(node: &Arc<Node>, _connection: &Arc<Connection>, req
         consume_from_where: Some(group.settings.consume_from_where),
         consume_type: Some(group.settings.consume_type),
         message_model: Some(group.settings.message_model),
-        subscription_table: subscriptions.map(|(topic, wanted)| (topic.to_string(), wanted.data.clone())).collect(),
+        subscription_table: subscriptions
+            .map(|(topic, wanted)| (topic.to_string(), wanted.data.clone()))
+            .collect(),
     };
     Ok(success().with_body(body.encode()))
 }
 
 /// GET_PRODUCER_CONNECTION_LIST.
-pub fn producer_connections(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
+pub fn producer_connections(
+    node: &Arc<Node>,
+    _connection: &Arc<Connection>,
+    request: &RemotingCommand,
+) -> Answer {
     let header: GetProducerConnectionListRequestHeader = request.header()?;
     let producers = node.clients.read().producers_of(&header.producer_group);
     if producers.is_empty() {
@@ -150,7 +166,8 @@ pub fn topics_of_group(node: &Arc<Node>, _connection: &Arc<Connection>, request:
 pub fn subscription(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: QuerySubscriptionByConsumerRequestHeader = request.header()?;
     let topic = header.topic.as_deref().unwrap_or_default().to_owned();
-    let found = node.clients.read().subscription(&header.group, &topic).and_then(|(_, subscription)| subscription);
+    let found =
+        node.clients.read().subscription(&header.group, &topic).and_then(|(_, subscription)| subscription);
     let body = QuerySubscriptionResponseBody {
         group: header.group.as_str().to_owned(),
         subscription_data: found.map(|subscription| subscription.data.clone()),

@@ -24,7 +24,8 @@ const TO_THE_END: i64 = -1;
 pub fn reset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: ResetOffsetRequestHeader = request.header()?;
     let topic = node.metadata.topic(&header.topic);
-    let topic = topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
+    let topic =
+        topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
     let group = node.metadata.group(&header.group);
     group.ok_or_else(|| BrokerError::GroupUnknown { group: header.group.as_str().to_owned() })?;
     let offsets = new_offsets(node, &header, &topic)?;
@@ -39,7 +40,11 @@ pub fn reset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remoting
     Ok(success().with_body(body.encode()))
 }
 
-fn new_offsets(node: &Node, header: &ResetOffsetRequestHeader, topic: &Topic) -> Result<QueueOffsets, BrokerError> {
+fn new_offsets(
+    node: &Node,
+    header: &ResetOffsetRequestHeader,
+    topic: &Topic,
+) -> Result<QueueOffsets, BrokerError> {
     let queues = if header.queue_id < 0 { 0..topic.queues() } else { one(header.queue_id, topic)? };
     let mut offsets = QueueOffsets::new();
     for queue in queues {
@@ -54,7 +59,8 @@ fn new_offsets(node: &Node, header: &ResetOffsetRequestHeader, topic: &Topic) ->
 }
 
 fn wanted_offset(node: &Node, header: &ResetOffsetRequestHeader, queue: u32) -> Result<i64, BrokerError> {
-    let (min, max) = (node.store.min_offset(&header.topic, queue), node.store.max_offset(&header.topic, queue));
+    let (min, max) =
+        (node.store.min_offset(&header.topic, queue), node.store.max_offset(&header.topic, queue));
     if let Some(offset) = header.offset.filter(|offset| *offset >= 0 && header.queue_id >= 0) {
         return Ok(offset.clamp(signed(min), signed(max)));
     }
@@ -77,10 +83,16 @@ fn reset_body(node: &Node, header: &ResetOffsetRequestHeader, offsets: &QueueOff
         let queue = i32::try_from(queue).unwrap_or(i32::MAX);
         MessageQueue::new(header.topic.as_str(), &*node.identity.broker, queue)
     };
-    ResetOffsetBody { offset_table: offsets.iter().map(|(&queue, &offset)| (queue_of(queue), offset)).collect() }
+    ResetOffsetBody {
+        offset_table: offsets.iter().map(|(&queue, &offset)| (queue_of(queue), offset)).collect(),
+    }
 }
 
-fn tell_members(node: &Node, header: &ResetOffsetRequestHeader, body: &ResetOffsetBody) -> Result<(), BrokerError> {
+fn tell_members(
+    node: &Node,
+    header: &ResetOffsetRequestHeader,
+    body: &ResetOffsetBody,
+) -> Result<(), BrokerError> {
     let clients = node.clients.read();
     let offline = || BrokerError::ConsumerOffline { group: header.group.as_str().to_owned() };
     for member in clients.consumer_group(&header.group).ok_or_else(offline)?.members() {
@@ -89,7 +101,8 @@ fn tell_members(node: &Node, header: &ResetOffsetRequestHeader, body: &ResetOffs
             LanguageCode::Cpp => ResetOffsetBodyForC::from(body).encode(),
             _ => body.encode(),
         };
-        let command = RemotingCommand::request_with(RequestCode::ResetConsumerClientOffset, header).with_body(body);
+        let command =
+            RemotingCommand::request_with(RequestCode::ResetConsumerClientOffset, header).with_body(body);
         if let Err(error) = member.connection.oneway(command) {
             tracing::warn!(client = &*member.client_id, %error, "a consumer was not told of its reset");
         }

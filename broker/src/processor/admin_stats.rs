@@ -16,16 +16,19 @@ use std::sync::Arc;
 pub fn topic_stats(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: GetTopicStatsInfoRequestHeader = request.header()?;
     let topic = node.metadata.topic(&header.topic);
-    let topic = topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
+    let topic =
+        topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
     let mut offset_table = BTreeMap::new();
     for queue in 0..topic.queues() {
-        let (min, max) = (node.store.min_offset(topic.name(), queue), node.store.max_offset(topic.name(), queue));
+        let (min, max) =
+            (node.store.min_offset(topic.name(), queue), node.store.max_offset(topic.name(), queue));
         let last = match max.checked_sub(1).filter(|last| *last >= min) {
             Some(last) => node.store.store_time(topic.name(), queue, last)?.unwrap_or(0),
             None => 0,
         };
         let id = i32::try_from(queue).unwrap_or(i32::MAX);
-        let offset = TopicOffset { last_update_timestamp: last, max_offset: signed(max), min_offset: signed(min) };
+        let offset =
+            TopicOffset { last_update_timestamp: last, max_offset: signed(max), min_offset: signed(min) };
         offset_table.insert(MessageQueue::new(topic.name(), &*node.identity.broker, id), offset);
     }
     let puts = node.stats.find(StatName::TopicPutNums, topic.name());

@@ -5,8 +5,8 @@ use crate::metadata::{MetadataCommand, topics_body};
 use crate::node::Node;
 use crate::reply::{Answer, success};
 use protocol::body::{
-    Body, CreateTopicListRequestBody, TopicConfig, TopicConfigAndMappingSerializeWrapper, TopicConfigAndQueueMapping,
-    TopicFilterType, TopicList,
+    Body, CreateTopicListRequestBody, TopicConfig, TopicConfigAndMappingSerializeWrapper,
+    TopicConfigAndQueueMapping, TopicFilterType, TopicList,
 };
 use protocol::header::{CreateTopicRequestHeader, DeleteTopicRequestHeader, GetTopicConfigRequestHeader};
 use protocol::{RemotingCommand, topic};
@@ -29,7 +29,12 @@ pub fn update(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
         topic_sys_flag: header.topic_sys_flag,
         order: header.order,
         attributes: changed_attributes(attributes, header.attributes.as_deref().unwrap_or_default())?,
-        ..TopicConfig::new(header.topic.as_str(), header.read_queue_nums, header.write_queue_nums, header.perm)
+        ..TopicConfig::new(
+            header.topic.as_str(),
+            header.read_queue_nums,
+            header.write_queue_nums,
+            header.perm,
+        )
     };
     check(node, &config)?;
     node.put_topics(vec![config])?;
@@ -58,7 +63,9 @@ fn check(node: &Node, config: &TopicConfig) -> Result<(), BrokerError> {
     if node.config.get().broker.validate_system_topic && topic::is_system(&config.topic_name) {
         return Err(BrokerError::SystemTopic { topic: config.topic_name.clone() });
     }
-    for (name, value) in [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)] {
+    for (name, value) in
+        [("readQueueNums", config.read_queue_nums), ("writeQueueNums", config.write_queue_nums)]
+    {
         if !(0..=QUEUES_MAX).contains(&value) {
             return Err(BrokerError::Parameter { name, value: value.to_string(), allowed: "0 to 65536" });
         }
@@ -80,7 +87,10 @@ fn filter_type(text: &str) -> Result<TopicFilterType, BrokerError> {
 }
 
 /// `+key=value` sets an attribute, `-key` removes one; separated by commas.
-fn changed_attributes(mut known: BTreeMap<String, String>, changes: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+fn changed_attributes(
+    mut known: BTreeMap<String, String>,
+    changes: &str,
+) -> Result<BTreeMap<String, String>, BrokerError> {
     for change in changes.split(',').map(str::trim).filter(|change| !change.is_empty()) {
         let invalid = || BrokerError::Parameter {
             name: "attributes",
@@ -90,7 +100,8 @@ fn changed_attributes(mut known: BTreeMap<String, String>, changes: &str) -> Res
         if let Some(key) = change.strip_prefix('-') {
             known.remove(key);
         } else {
-            let (key, value) = change.strip_prefix('+').unwrap_or(change).split_once('=').ok_or_else(invalid)?;
+            let (key, value) =
+                change.strip_prefix('+').unwrap_or(change).split_once('=').ok_or_else(invalid)?;
             known.insert(key.to_owned(), value.to_owned());
         }
     }
@@ -127,7 +138,8 @@ pub fn all(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingC
 pub fn get(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: GetTopicConfigRequestHeader = request.header()?;
     let topic = node.metadata.topic(&header.topic);
-    let topic = topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
+    let topic =
+        topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
     let config = &topic.config;
     let body = TopicConfigAndQueueMapping {
         attributes: config.attributes.clone(),
@@ -145,7 +157,8 @@ pub fn get(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCo
 
 /// GET_SYSTEM_TOPIC_LIST_FROM_BROKER.
 pub fn system_list(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
-    let mut topics: std::collections::BTreeSet<String> = topic::SYSTEM_TOPICS.iter().map(|name| (*name).to_owned()).collect();
+    let mut topics: std::collections::BTreeSet<String> =
+        topic::SYSTEM_TOPICS.iter().map(|name| (*name).to_owned()).collect();
     topics.insert(node.identity.cluster.to_string());
     topics.insert(node.identity.broker.to_string());
     topics.insert(format!("{}_{}", node.identity.cluster, topic::REPLY_SUFFIX));
@@ -167,7 +180,10 @@ mod tests {
     fn attributes_are_added_and_removed() {
         let known = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
         let changed = changed_attributes(known.clone(), "+message.type=FIFO, -a").expect("well formed");
-        assert_eq!(changed, BTreeMap::from([("b".into(), "2".into()), ("message.type".into(), "FIFO".into())]));
+        assert_eq!(
+            changed,
+            BTreeMap::from([("b".into(), "2".into()), ("message.type".into(), "FIFO".into())])
+        );
         assert_eq!(changed_attributes(known.clone(), "").expect("nothing"), known);
         assert!(changed_attributes(known, "+novalue").is_err());
     }

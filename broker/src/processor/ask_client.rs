@@ -10,7 +10,8 @@ use crate::reply::{Answer, reply, success};
 use parking_lot::Mutex;
 use protocol::body::{Body, GetConsumerStatusBody};
 use protocol::header::{
-    ConsumeMessageDirectlyResultRequestHeader, GetConsumerRunningInfoRequestHeader, GetConsumerStatusRequestHeader,
+    ConsumeMessageDirectlyResultRequestHeader, GetConsumerRunningInfoRequestHeader,
+    GetConsumerStatusRequestHeader,
 };
 use protocol::message_id::OffsetMessageId;
 use protocol::{RemotingCommand, RequestCode, ResponseCode};
@@ -45,7 +46,10 @@ pub fn consume_directly(node: &Arc<Node>, connection: &Arc<Connection>, request:
             let missing = || BrokerError::MessageMissing { offset: super::queue_offset::signed(offset) };
             body = node.store.message_at(offset)?.ok_or_else(missing)?;
         }
-        Ok((client, RemotingCommand::request_with(RequestCode::ConsumeMessageDirectly, &header).with_body(body)))
+        Ok((
+            client,
+            RemotingCommand::request_with(RequestCode::ConsumeMessageDirectly, &header).with_body(body),
+        ))
     };
     forward(connection, &request, pass_on());
 }

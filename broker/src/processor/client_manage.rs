@@ -69,7 +69,12 @@ fn make_groups(node: &Node, data: &HeartbeatData) -> Result<(), BrokerError> {
     node.put_topics(retry_topics)
 }
 
-fn register(node: &Node, connection: &Arc<Connection>, request: &RemotingCommand, data: HeartbeatData) -> Answer {
+fn register(
+    node: &Node,
+    connection: &Arc<Connection>,
+    request: &RemotingCommand,
+    data: HeartbeatData,
+) -> Answer {
     let client = Client {
         connection_id: connection.id(),
         connection: Arc::clone(connection),
@@ -85,7 +90,10 @@ fn register(node: &Node, connection: &Arc<Connection>, request: &RemotingCommand
     for producer in data.producer_data_set {
         let outcome = node.clients.write().register_producer(&producer.group_name, &client);
         if outcome == Registered::Full {
-            return Err(BrokerError::TableFull { what: "producer groups", max: node.config.get().broker.groups_max });
+            return Err(BrokerError::TableFull {
+                what: "producer groups",
+                max: node.config.get().broker.groups_max,
+            });
         }
         if outcome == Registered::Changed {
             node.stats.add(StatName::ProducerRegisterTime, &producer.group_name, 1);
@@ -98,7 +106,11 @@ fn register(node: &Node, connection: &Arc<Connection>, request: &RemotingCommand
     Ok(success())
 }
 
-fn register_consumer(node: &Node, consumer: ConsumerData, client: &Client<Arc<Connection>>) -> Result<(), BrokerError> {
+fn register_consumer(
+    node: &Node,
+    consumer: ConsumerData,
+    client: &Client<Arc<Connection>>,
+) -> Result<(), BrokerError> {
     let Some(group) = node.metadata.group(&consumer.group_name) else { return Ok(()) };
     let settings = ConsumerSettings {
         consume_type: consumer.consume_type,
@@ -114,7 +126,10 @@ fn register_consumer(node: &Node, consumer: ConsumerData, client: &Client<Arc<Co
     match outcome {
         Registered::Known => {}
         Registered::Full => {
-            return Err(BrokerError::TableFull { what: "consumer groups", max: node.config.get().broker.groups_max });
+            return Err(BrokerError::TableFull {
+                what: "consumer groups",
+                max: node.config.get().broker.groups_max,
+            });
         }
         Registered::Changed => {
             node.stats.add(StatName::ConsumerRegisterTime, &consumer.group_name, 1);
@@ -176,7 +191,8 @@ pub fn expire(node: &Node, now: Instant) {
 
 fn notify_changed<'a>(node: &Node, groups: impl IntoIterator<Item = &'a str>) {
     for group in groups {
-        let wants = node.metadata.group(group).is_some_and(|group| group.config.notify_consumer_ids_changed_enable);
+        let wants =
+            node.metadata.group(group).is_some_and(|group| group.config.notify_consumer_ids_changed_enable);
         if wants {
             notify(node, group);
         }
@@ -188,7 +204,8 @@ fn notify(node: &Node, group: &str) {
     if !node.config.get().broker.notify_consumer_ids {
         return;
     }
-    let connections = node.clients.read().consumer_group(group).map(|group| group.connections()).unwrap_or_default();
+    let connections =
+        node.clients.read().consumer_group(group).map(|group| group.connections()).unwrap_or_default();
     let header = NotifyConsumerIdsChangedRequestHeader { consumer_group: group.into() };
     let mut told = BTreeSet::new();
     for connection in connections {

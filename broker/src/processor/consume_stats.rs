@@ -8,7 +8,8 @@ use crate::reply::{Answer, success};
 use crate::stats::StatName;
 use protocol::RemotingCommand;
 use protocol::body::{
-    Body, ConsumeStats, ConsumeStatsList, MessageQueue, OffsetWrapper, QueryConsumeTimeSpanBody, QueueTimeSpan,
+    Body, ConsumeStats, ConsumeStatsList, MessageQueue, OffsetWrapper, QueryConsumeTimeSpanBody,
+    QueueTimeSpan,
 };
 use protocol::header::{
     GetConsumeStatsInBrokerHeader, GetConsumeStatsRequestHeader, QueryConsumeTimeSpanRequestHeader,
@@ -42,7 +43,8 @@ fn add_topic(node: &Node, group: &str, topic: &Topic, stats: &mut ConsumeStats) 
         let consumer_offset = node.metadata.offsets.get(group, topic.name(), queue).unwrap_or(0).max(0);
         let last_timestamp = consumed_time(node, topic.name(), queue, consumer_offset)?;
         let id = i32::try_from(queue).unwrap_or(i32::MAX);
-        let offset = OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset: consumer_offset };
+        let offset =
+            OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset: consumer_offset };
         stats.offset_table.insert(MessageQueue::new(topic.name(), &*node.identity.broker, id), offset);
     }
     let key = format!("{}@{group}", topic.name());
@@ -63,17 +65,24 @@ fn consumed_time(node: &Node, topic: &str, queue: u32, consumer_offset: i64) -> 
 /// GET_BROKER_CONSUME_STATS: all groups that have offsets.
 pub fn of_broker(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: GetConsumeStatsInBrokerHeader = request.header()?;
-    let mut body = ConsumeStatsList { broker_addr: Some(node.identity.address.to_string()), ..ConsumeStatsList::default() };
-    let groups: Vec<String> = node.metadata.groups.read().iter().map(|group| group.config.group_name.clone()).collect();
+    let mut body = ConsumeStatsList {
+        broker_addr: Some(node.identity.address.to_string()),
+        ..ConsumeStatsList::default()
+    };
+    let groups: Vec<String> =
+        node.metadata.groups.read().iter().map(|group| group.config.group_name.clone()).collect();
     for group in groups {
         let mut list = Vec::new();
         for topic in node.metadata.offsets.topics_of(&group) {
-            let Some(topic) = node.metadata.topic(&topic).filter(|topic| !header.is_order || topic.config.order) else {
+            let Some(topic) =
+                node.metadata.topic(&topic).filter(|topic| !header.is_order || topic.config.order)
+            else {
                 continue;
             };
             let mut stats = ConsumeStats::default();
             add_topic(node, &group, &topic, &mut stats)?;
-            let behind = stats.offset_table.values().map(|offset| offset.broker_offset - offset.consumer_offset);
+            let behind =
+                stats.offset_table.values().map(|offset| offset.broker_offset - offset.consumer_offset);
             body.total_diff += behind.sum::<i64>();
             list.push(stats);
         }
@@ -86,16 +95,21 @@ pub fn of_broker(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remo
 pub fn time_span(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: QueryConsumeTimeSpanRequestHeader = request.header()?;
     let topic = node.metadata.topic(&header.topic);
-    let topic = topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
+    let topic =
+        topic.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: header.topic.as_str().to_owned() })?;
     let mut spans = Vec::new();
     for queue in 0..topic.write_queues() {
         let id = i32::try_from(queue).unwrap_or(i32::MAX);
-        let (min, max) = (node.store.min_offset(topic.name(), queue), node.store.max_offset(topic.name(), queue));
-        let time_at = |offset: u64| Ok::<_, BrokerError>(node.store.store_time(topic.name(), queue, offset)?.unwrap_or(-1));
+        let (min, max) =
+            (node.store.min_offset(topic.name(), queue), node.store.max_offset(topic.name(), queue));
+        let time_at = |offset: u64| {
+            Ok::<_, BrokerError>(node.store.store_time(topic.name(), queue, offset)?.unwrap_or(-1))
+        };
         let is_empty = max <= min;
         let consumed = node.metadata.offsets.get(&header.group, topic.name(), queue).unwrap_or(0).max(0);
         let (min_time, max_time) = if is_empty { (-1, -1) } else { (time_at(min)?, time_at(max - 1)?) };
-        let consume_time = if consumed > 0 { consumed_time(node, topic.name(), queue, consumed)? } else { min_time };
+        let consume_time =
+            if consumed > 0 { consumed_time(node, topic.name(), queue, consumed)? } else { min_time };
         let next = u64::try_from(consumed).unwrap_or(0).max(min);
         let delay_time = if next < max { (crate::clock::now_ms() - time_at(next)?).max(0) } else { 0 };
         spans.push(QueueTimeSpan {

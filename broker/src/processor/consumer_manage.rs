@@ -18,8 +18,10 @@ pub fn consumer_list(node: &Arc<Node>, _connection: &Arc<Connection>, request: &
     let header: GetConsumerListByGroupRequestHeader = request.header()?;
     let clients = node.clients.read();
     let group = clients.consumer_group(&header.consumer_group);
-    let group = group.ok_or_else(|| BrokerError::GroupEmpty { group: header.consumer_group.as_str().to_owned() })?;
-    let body = GetConsumerListByGroupResponseBody { consumer_id_list: group.client_ids().into_iter().collect() };
+    let group =
+        group.ok_or_else(|| BrokerError::GroupEmpty { group: header.consumer_group.as_str().to_owned() })?;
+    let body =
+        GetConsumerListByGroupResponseBody { consumer_id_list: group.client_ids().into_iter().collect() };
     Ok(success().with_body(body.encode()))
 }
 
@@ -31,14 +33,18 @@ pub fn query_offset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &R
     let known = node.metadata.offsets.get(&header.consumer_group, &header.topic, queue);
     let offset = match known {
         Some(offset) => offset,
-        None if header.set_zero_if_not_found != Some(false) && begins_at_zero(node, &header.topic, queue) => 0,
+        None if header.set_zero_if_not_found != Some(false) && begins_at_zero(node, &header.topic, queue) => {
+            0
+        }
         None => return Err(BrokerError::OffsetUnknown),
     };
     Ok(success().with_header(&QueryConsumerOffsetResponseHeader { offset }))
 }
 
 fn begins_at_zero(node: &Node, topic: &str, queue: u32) -> bool {
-    let Some(queue) = node.store.find_queue(topic, queue) else { return node.metadata.topic(topic).is_some() };
+    let Some(queue) = node.store.find_queue(topic, queue) else {
+        return node.metadata.topic(topic).is_some();
+    };
     if queue.min_offset() > 0 {
         return false;
     }
@@ -71,6 +77,7 @@ pub fn update_offset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &
 
 /// A queue id that a client sent.
 pub(super) fn queue_id(asked: i32) -> Result<u32, BrokerError> {
-    let illegal = |_| BrokerError::Parameter { name: "queueId", value: asked.to_string(), allowed: "0 or more" };
+    let illegal =
+        |_| BrokerError::Parameter { name: "queueId", value: asked.to_string(), allowed: "0 or more" };
     u32::try_from(asked).map_err(illegal)
 }

@@ -43,7 +43,11 @@ pub fn deliver(node: &Arc<Node>, records: &[Bytes], patience: Duration) -> Resul
     Ok(Delivered { next_offset })
 }
 
-fn put(node: &Node, record: &MessageView<'_>, pending: &Arc<(Mutex<Pending>, Condvar)>) -> Result<(), BrokerError> {
+fn put(
+    node: &Node,
+    record: &MessageView<'_>,
+    pending: &Arc<(Mutex<Pending>, Condvar)>,
+) -> Result<(), BrokerError> {
     let Some((topic, queue)) = destination(record) else {
         tracing::warn!(offset = record.queue_offset, "a delayed message says no destination and is dropped");
         done(pending, Ok(()));

@@ -4,7 +4,9 @@ use crate::node::Node;
 use crate::order_locks::LockQueue;
 use crate::reply::{Answer, success};
 use protocol::RemotingCommand;
-use protocol::body::{Body, LockBatchRequestBody, LockBatchResponseBody, MessageQueue, UnlockBatchRequestBody};
+use protocol::body::{
+    Body, LockBatchRequestBody, LockBatchResponseBody, MessageQueue, UnlockBatchRequestBody,
+};
 use remoting::Connection;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +16,8 @@ pub fn lock(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingC
     let body = LockBatchRequestBody::decode(&request.body)?;
     let now = Instant::now();
     let mut locks = node.locks.lock();
-    let mut owned = |queue: &MessageQueue| locks.lock(&body.consumer_group, &lock_queue(queue), &body.client_id, now);
+    let mut owned =
+        |queue: &MessageQueue| locks.lock(&body.consumer_group, &lock_queue(queue), &body.client_id, now);
     let mut queues = body.mq_set.clone();
     queues.retain(|queue| owned(queue));
     Ok(success().with_body(LockBatchResponseBody { lock_ok_mq_set: queues }.encode()))

@@ -27,7 +27,11 @@ pub enum Checked {
 }
 
 /// Checks one pull.
-pub fn check(node: &Node, connection: &Arc<Connection>, request: &RemotingCommand) -> Result<Checked, BrokerError> {
+pub fn check(
+    node: &Node,
+    connection: &Arc<Connection>,
+    request: &RemotingCommand,
+) -> Result<Checked, BrokerError> {
     let header: PullMessageRequestHeader = request.header()?;
     let config = node.config.get();
     if !perm::is_readable(config.broker.broker_permission) {
@@ -63,7 +67,10 @@ pub fn check(node: &Node, connection: &Arc<Connection>, request: &RemotingComman
         group,
         offset: header.queue_offset,
         count_max: usize::try_from(header.max_msg_nums).unwrap_or(0).max(1),
-        bytes_max: header.max_msg_bytes.and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
+        bytes_max: header
+            .max_msg_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .filter(|bytes| *bytes > 0),
         wanted,
         subscription,
         commit: offset_to_commit(&header),
@@ -106,11 +113,16 @@ fn wanted_of_request(header: &PullMessageRequestHeader) -> Result<Arc<Wanted>, B
 }
 
 /// What the group's heartbeats say that it wants.
-fn registered(node: &Node, header: &PullMessageRequestHeader, group: &Group) -> Result<Arc<Subscription>, BrokerError> {
+fn registered(
+    node: &Node,
+    header: &PullMessageRequestHeader,
+    group: &Group,
+) -> Result<Arc<Subscription>, BrokerError> {
     let group_name = || header.consumer_group.as_str().to_owned();
     let topic_name = || header.topic.as_str().to_owned();
     let found = node.clients.read().subscription(&header.consumer_group, &header.topic);
-    let (settings, subscription) = found.ok_or_else(|| BrokerError::SubscriptionUnknown { group: group_name() })?;
+    let (settings, subscription) =
+        found.ok_or_else(|| BrokerError::SubscriptionUnknown { group: group_name() })?;
     if !group.config.consume_broadcast_enable && settings.message_model == MessageModel::Broadcasting {
         return Err(BrokerError::BroadcastDisabled { group: group_name() });
     }

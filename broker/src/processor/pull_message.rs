@@ -120,7 +120,9 @@ fn run(node: &Arc<Node>, mut pull: Pull) {
             Err(error) => return pull.caller.answer(Err(error)),
         };
         let code = code_of(read.status, pull.offset);
-        let Some(deadline) = pull.hold_until.filter(|_| code == ResponseCode::PullNotFound && !node.gate.is_stopping()) else {
+        let Some(deadline) =
+            pull.hold_until.filter(|_| code == ResponseCode::PullNotFound && !node.gate.is_stopping())
+        else {
             return pull_answer::found(node, &pull, read, code);
         };
         match wait(node, pull, deadline, read) {
@@ -184,7 +186,9 @@ fn code_of(status: GetStatus, offset: i64) -> ResponseCode {
     match status {
         GetStatus::Found => ResponseCode::Success,
         GetStatus::NoMatchedMessage | GetStatus::MessageWasRemoving => ResponseCode::PullRetryImmediately,
-        GetStatus::NoMatchedLogicQueue | GetStatus::NoMessageInQueue if offset != 0 => ResponseCode::PullOffsetMoved,
+        GetStatus::NoMatchedLogicQueue | GetStatus::NoMessageInQueue if offset != 0 => {
+            ResponseCode::PullOffsetMoved
+        }
         GetStatus::NoMatchedLogicQueue
         | GetStatus::NoMessageInQueue
         | GetStatus::OffsetFoundNull
@@ -221,7 +225,8 @@ pub(super) fn hold_until(node: &Node, flags: i32, asked_ms: i64) -> Option<Insta
     }
     let config = node.config.get();
     let asked = Duration::from_millis(u64::try_from(asked_ms).unwrap_or(0));
-    let hold = if config.broker.long_polling { asked.min(HOLD_MAX) } else { config.broker.short_polling.duration() };
+    let hold =
+        if config.broker.long_polling { asked.min(HOLD_MAX) } else { config.broker.short_polling.duration() };
     (hold > Duration::ZERO).then(|| Instant::now() + hold)
 }
 

@@ -21,7 +21,8 @@ const UNIQUE_KEY_QUERY: &str = "_UNIQUE_KEY_QUERY";
 /// QUERY_MESSAGE.
 pub fn by_key(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: QueryMessageRequestHeader = request.header()?;
-    let is_unique = request.ext_fields.get(UNIQUE_KEY_QUERY).is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+    let is_unique =
+        request.ext_fields.get(UNIQUE_KEY_QUERY).is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
     let asked = usize::try_from(header.max_num).unwrap_or(0);
     let asked = if is_unique { node.config.get().store.query_max as usize } else { asked };
     let query = KeyQuery {

@@ -21,7 +21,8 @@ pub fn units(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remoting
     let queue = node.store.find_queue(topic, queue_id(header.queue_id)?);
     let queue = queue.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: topic.to_owned() })?;
     let group = header.consumer_group.as_deref().unwrap_or_default();
-    let subscription = node.clients.read().subscription(group, topic).and_then(|(_, subscription)| subscription);
+    let subscription =
+        node.clients.read().subscription(group, topic).and_then(|(_, subscription)| subscription);
     let from = u64::try_from(header.index).unwrap_or(0).max(queue.min_offset());
     let count = usize::try_from(header.count).unwrap_or(0).clamp(1, UNITS_MAX);
     let mut found = Vec::new();

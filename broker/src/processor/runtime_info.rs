@@ -89,9 +89,13 @@ fn put_store(node: &Node, figures: &Figures, out: &mut Table) -> Result<(), Brok
     put(out, "consumeQueueDiskRatio", figures.consume_queue_disk_ratio);
     put(out, "commitLogMinOffset", figures.commit_log_min);
     put(out, "commitLogMaxOffset", figures.commit_log_max);
-    for (key, value) in [("timerReadBehind", "0"), ("timerOffsetBehind", "0"), ("timerCongestNum", "0"),
-        ("timerEnqueueTps", "0.0"), ("timerDequeueTps", "0.0")]
-    {
+    for (key, value) in [
+        ("timerReadBehind", "0"),
+        ("timerOffsetBehind", "0"),
+        ("timerCongestNum", "0"),
+        ("timerEnqueueTps", "0.0"),
+        ("timerDequeueTps", "0.0"),
+    ] {
         put(out, key, value);
     }
     Ok(())
@@ -99,8 +103,19 @@ fn put_store(node: &Node, figures: &Figures, out: &mut Table) -> Result<(), Brok
 
 fn put_times(figures: &Figures) -> String {
     const SPANS: [&str; 13] = [
-        "<=0ms", "0~10ms", "10~50ms", "50~100ms", "100~200ms", "200~500ms", "500ms~1s", "1~2s", "2~3s", "3~4s", "4~5s",
-        "5~10s", "10s~",
+        "<=0ms",
+        "0~10ms",
+        "10~50ms",
+        "50~100ms",
+        "100~200ms",
+        "200~500ms",
+        "500ms~1s",
+        "1~2s",
+        "2~3s",
+        "3~4s",
+        "4~5s",
+        "5~10s",
+        "10s~",
     ];
     let spans = SPANS.iter().zip(figures.put_times);
     spans.map(|(span, count)| format!("[{span}]:{count} ")).collect()

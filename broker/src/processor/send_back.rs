@@ -45,7 +45,11 @@ enum Placed {
     NothingToDo,
 }
 
-fn place(node: &Arc<Node>, connection: &Arc<Connection>, request: &RemotingCommand) -> Result<Placed, BrokerError> {
+fn place(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    request: &RemotingCommand,
+) -> Result<Placed, BrokerError> {
     node.gate.check()?;
     let header: ConsumerSendMsgBackRequestHeader = request.header()?;
     let group = node.metadata.group(&header.group);
@@ -84,7 +88,12 @@ fn target_topic(
         return node.topic_or_make(&topic::dlq_topic(&header.group), 1, read_write, 0);
     }
     let sys_flag = if header.unit_mode { sys_flag::topic::UNIT_SUBSCRIPTION } else { 0 };
-    node.topic_or_make(&topic::retry_topic(&header.group), group.config.retry_queue_nums, read_write, sys_flag)
+    node.topic_or_make(
+        &topic::retry_topic(&header.group),
+        group.config.retry_queue_nums,
+        read_write,
+        sys_flag,
+    )
 }
 
 /// One message on its way back.
@@ -97,7 +106,8 @@ struct Back<'a> {
 
 impl Back<'_> {
     fn put(&self, target: &Topic, caller: Caller) -> Result<(), BrokerError> {
-        let queue = self.original.queue_offset.checked_rem(u64::from(target.write_queues())).unwrap_or(0) as u32;
+        let queue =
+            self.original.queue_offset.checked_rem(u64::from(target.write_queues())).unwrap_or(0) as u32;
         let level = if self.is_dead { None } else { self.node.delay_levels.clamp(self.asked_level()) };
         let mut properties = self.properties(target, level);
         let (stored_topic, stored_queue) = match level {
@@ -117,7 +127,13 @@ impl Back<'_> {
             born_timestamp: original.born_timestamp,
             reconsume_times: original.reconsume_times.saturating_add(1),
             properties: &text,
-            ..MessageFields::new(stored_topic, queue_id, original.body, original.born_host, self.node.identity.address)
+            ..MessageFields::new(
+                stored_topic,
+                queue_id,
+                original.body,
+                original.born_host,
+                self.node.identity.address,
+            )
         };
         let records = single(&fields)?;
         let queue = self.node.store.queue(stored_topic, stored_queue)?;

@@ -51,15 +51,24 @@ pub fn send(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCom
     }
 }
 
-fn make_topic_and_send(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCommand, config: TopicConfig) {
+fn make_topic_and_send(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    request: RemotingCommand,
+    config: TopicConfig,
+) {
     let caller = Caller::of(connection, &request);
     let (node_there, connection_there) = (Arc::clone(node), Arc::clone(connection));
     let job = Box::new(move || {
         let name = config.topic_name.clone();
-        let sent = node_there.put_topics(vec![config]).and_then(|()| place(&node_there, &connection_there, &request));
+        let sent = node_there
+            .put_topics(vec![config])
+            .and_then(|()| place(&node_there, &connection_there, &request));
         match sent {
             Ok(Placed::Put) => {}
-            Ok(Placed::Needs(_)) => reply(&connection_there, &request, Err(BrokerError::TopicUnknown { topic: name })),
+            Ok(Placed::Needs(_)) => {
+                reply(&connection_there, &request, Err(BrokerError::TopicUnknown { topic: name }))
+            }
             Err(error) => reply(&connection_there, &request, Err(error)),
         }
     });
@@ -69,7 +78,11 @@ fn make_topic_and_send(node: &Arc<Node>, connection: &Arc<Connection>, request: 
 }
 
 /// Checks a send and hands its records to the log.
-fn place(node: &Arc<Node>, connection: &Arc<Connection>, request: &RemotingCommand) -> Result<Placed, BrokerError> {
+fn place(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    request: &RemotingCommand,
+) -> Result<Placed, BrokerError> {
     let started = Instant::now();
     node.gate.check()?;
     let config = node.config.get();
@@ -109,7 +122,11 @@ fn check_time(config: &Config) -> Result<(), BrokerError> {
 }
 
 /// What becomes of an unknown topic: retry topics are made, others inherit from the default topic if they may.
-fn missing_topic(node: &Node, config: &Config, header: &SendMessageRequestHeader) -> Result<Placed, BrokerError> {
+fn missing_topic(
+    node: &Node,
+    config: &Config,
+    header: &SendMessageRequestHeader,
+) -> Result<Placed, BrokerError> {
     let unit = if header.unit_mode == Some(true) { sys_flag::topic::UNIT } else { 0 };
     if topic::is_retry(&header.topic) {
         let sys_flag = if unit != 0 { sys_flag::topic::UNIT_SUBSCRIPTION } else { 0 };
@@ -124,7 +141,8 @@ fn missing_topic(node: &Node, config: &Config, header: &SendMessageRequestHeader
 }
 
 fn choose_queue(topic: &Topic, asked: i32) -> Result<u32, BrokerError> {
-    let illegal = || BrokerError::QueueIllegal { topic: topic.name().to_owned(), queue: asked, queues: topic.queues() };
+    let illegal =
+        || BrokerError::QueueIllegal { topic: topic.name().to_owned(), queue: asked, queues: topic.queues() };
     match u32::try_from(asked) {
         Ok(queue) if queue < topic.queues() => Ok(queue),
         Ok(_) => Err(illegal()),
@@ -132,7 +150,11 @@ fn choose_queue(topic: &Topic, asked: i32) -> Result<u32, BrokerError> {
     }
 }
 
-fn check_size(config: &Config, request: &RemotingCommand, header: &SendMessageRequestHeader) -> Result<(), BrokerError> {
+fn check_size(
+    config: &Config,
+    request: &RemotingCommand,
+    header: &SendMessageRequestHeader,
+) -> Result<(), BrokerError> {
     let max = config.store.max_message_size.0;
     if request.body.len() as u64 > max {
         return Err(BrokerError::BodyTooLong { bytes: request.body.len(), max });
@@ -168,7 +190,8 @@ impl Send<'_> {
         let Some(group) = topic.name().strip_prefix(topic::RETRY_PREFIX) else { return Ok(Reroute::Stay) };
         let known = self.node.metadata.group(group);
         let known = known.ok_or_else(|| BrokerError::GroupUnknown { group: group.to_owned() })?;
-        let from_header = self.header.max_reconsume_times.filter(|_| self.request.version >= MAX_RECONSUME_VERSION);
+        let from_header =
+            self.header.max_reconsume_times.filter(|_| self.request.version >= MAX_RECONSUME_VERSION);
         let max = from_header.unwrap_or(known.config.retry_max_times);
         let tried = self.header.reconsume_times.unwrap_or(0);
         // An orderly consumer has already retried by itself: what it sends back is dead.
@@ -198,7 +221,11 @@ impl Send<'_> {
         let is_half = sys_flag::transaction(self.header.sys_flag) == sys_flag::TRANSACTION_PREPARED;
         if scanned.is_transaction || is_half {
             let is_rejected = self.config.broker.reject_transaction;
-            return Err(if is_rejected { BrokerError::TransactionRejected } else { BrokerError::TransactionUnserved });
+            return Err(if is_rejected {
+                BrokerError::TransactionRejected
+            } else {
+                BrokerError::TransactionUnserved
+            });
         }
         if scanned.is_timer {
             return Err(BrokerError::TimerUnserved);
@@ -232,7 +259,13 @@ impl Send<'_> {
         self.hand_over(target, topic, queue, unique_key, records, scanned.wait)
     }
 
-    fn fields<'f>(&self, topic: &Topic, stored_topic: &'f str, queue: u32, body: &'f [u8]) -> MessageFields<'f> {
+    fn fields<'f>(
+        &self,
+        topic: &Topic,
+        stored_topic: &'f str,
+        queue: u32,
+        body: &'f [u8],
+    ) -> MessageFields<'f> {
         let multi_tags = match topic.config.topic_filter_type {
             TopicFilterType::MultiTag => sys_flag::MULTI_TAGS,
             TopicFilterType::SingleTag => 0,
@@ -240,10 +273,17 @@ impl Send<'_> {
         let queue = i32::try_from(queue).unwrap_or(i32::MAX);
         MessageFields {
             flag: self.header.flag,
-            sys_flag: sys_flag::with_transaction(self.header.sys_flag, sys_flag::TRANSACTION_NOT) | multi_tags,
+            sys_flag: sys_flag::with_transaction(self.header.sys_flag, sys_flag::TRANSACTION_NOT)
+                | multi_tags,
             born_timestamp: self.header.born_timestamp,
             reconsume_times: self.header.reconsume_times.unwrap_or(0),
-            ..MessageFields::new(stored_topic, queue, body, self.connection.peer(), self.node.identity.address)
+            ..MessageFields::new(
+                stored_topic,
+                queue,
+                body,
+                self.connection.peer(),
+                self.node.identity.address,
+            )
         }
     }
 
@@ -287,7 +327,9 @@ impl Send<'_> {
             };
             encode_record(&fields, out).map(|_| ())
         };
-        let records = build(|out| messages.iter().zip(&added).try_for_each(|(message, added)| encode(message, added, out)))?;
+        let records = build(|out| {
+            messages.iter().zip(&added).try_for_each(|(message, added)| encode(message, added, out))
+        })?;
         let header_text = self.header.properties.as_deref().unwrap_or_default();
         let unique_key = SendProperties::scan(header_text).unique_key.map(|key| self.own_text(key));
         let target = self.node.store.queue(topic.name(), queue)?;

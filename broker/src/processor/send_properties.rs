@@ -41,7 +41,9 @@ impl<'a> SendProperties<'a> {
                 names::DELAY => found.delay_level = value.parse().unwrap_or(0),
                 names::WAIT => found.wait = !value.eq_ignore_ascii_case("false"),
                 names::TRANSACTION_PREPARED => found.is_transaction = value.eq_ignore_ascii_case("true"),
-                names::TIMER_DELAY_SEC | names::TIMER_DELAY_MS | names::TIMER_DELIVER_MS => found.is_timer = true,
+                names::TIMER_DELAY_SEC | names::TIMER_DELAY_MS | names::TIMER_DELIVER_MS => {
+                    found.is_timer = true
+                }
                 _ => found.needs_rewrite |= is_left_out(name),
             }
         }

@@ -18,7 +18,9 @@ thread_local! {
 }
 
 /// Builds records in this thread's buffer and cuts them off.
-pub fn build(records: impl FnOnce(&mut BytesMut) -> Result<(), MessageError>) -> Result<BytesMut, MessageError> {
+pub fn build(
+    records: impl FnOnce(&mut BytesMut) -> Result<(), MessageError>,
+) -> Result<BytesMut, MessageError> {
     ARENA.with_borrow_mut(|arena| {
         if arena.capacity() == 0 {
             arena.reserve(ARENA_BYTES);
@@ -39,7 +41,12 @@ pub struct Destination<'a> {
 }
 
 /// The properties that the broker adds to a message.
-pub fn added_properties(node: &Node, config: &Config, scanned: &SendProperties<'_>, delayed: Option<Destination<'_>>) -> String {
+pub fn added_properties(
+    node: &Node,
+    config: &Config,
+    scanned: &SendProperties<'_>,
+    delayed: Option<Destination<'_>>,
+) -> String {
     let mut added = String::with_capacity(192);
     let mut add = |name: &str, value: &str| {
         added.push_str(name);

@@ -61,7 +61,13 @@ impl Handler for Lost {
 
 impl Registrar {
     /// Starts to register, one task for each name server; `wait` on the rounds to know when it is done.
-    pub fn start(tasks: &Tasks, config: &Arc<LiveConfig>, identity: &Identity, metadata: &Arc<Metadata>, rounds: &Arc<Rounds>) {
+    pub fn start(
+        tasks: &Tasks,
+        config: &Arc<LiveConfig>,
+        identity: &Identity,
+        metadata: &Arc<Metadata>,
+        rounds: &Arc<Rounds>,
+    ) {
         let lost = Arc::new(Lost { rounds: Arc::clone(rounds) });
         let registrar = Arc::new(Self {
             config: Arc::clone(config),
@@ -146,7 +152,7 @@ impl Registrar {
     /// All topics. What the broker as a whole does not permit, no topic permits.
     fn body(&self, broker_permission: i32) -> Bytes {
         let topics = self.metadata.topics.read();
-        let version = topics.version().clone();
+        let version = *topics.version();
         let key = (version.counter, version.timestamp, version.state_version, broker_permission);
         let mut body = self.body.lock();
         if let Some((known, body)) = &*body
@@ -160,10 +166,14 @@ impl Registrar {
         };
         let wrapper = TopicConfigAndMappingSerializeWrapper {
             data_version: version,
-            topic_config_table: topics.iter().map(|topic| (topic.name().to_owned(), lowered(&topic.config))).collect(),
+            topic_config_table: topics
+                .iter()
+                .map(|topic| (topic.name().to_owned(), lowered(&topic.config)))
+                .collect(),
             ..TopicConfigAndMappingSerializeWrapper::default()
         };
-        let register = RegisterBrokerBody { topic_config_serialize_wrapper: wrapper, ..RegisterBrokerBody::default() };
+        let register =
+            RegisterBrokerBody { topic_config_serialize_wrapper: wrapper, ..RegisterBrokerBody::default() };
         let encoded = register.encode();
         *body = Some((key, encoded.clone()));
         encoded

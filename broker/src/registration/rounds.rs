@@ -29,7 +29,11 @@ impl Rounds {
     /// Registrations at so many name servers.
     pub fn new(servers: usize) -> Self {
         let server = Server { done: 0, is_answering: true };
-        Self { drawn: watch::Sender::new(0), servers: Mutex::new(vec![server; servers]), ended: Condvar::new() }
+        Self {
+            drawn: watch::Sender::new(0),
+            servers: Mutex::new(vec![server; servers]),
+            ended: Condvar::new(),
+        }
     }
 
     /// Asks to be registered.

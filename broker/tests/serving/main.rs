@@ -1,0 +1,12 @@
+//! What a broker promises to whoever speaks the protocol, over real sockets.
+
+mod admin;
+mod bad_input;
+mod consumers;
+mod delays;
+mod names;
+mod offsets;
+mod pulls;
+mod restarts;
+mod sends;
+mod support;
