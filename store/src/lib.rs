@@ -41,7 +41,7 @@ pub use hooks::{Arrival, ArrivalListener, Clock, Fatal, Hooks, NoListener, Syste
 pub use looking::{Boundary, KeyQuery, KeyResult};
 pub use put::{Done, Put, PutResult, PutStatus};
 pub use queue_offsets::QueueOffsets;
-pub use read::{GetStatus, ReadRequest, ReadResult};
+pub use read::{GetStatus, ReadRequest, ReadResult, RecordFilter, TagsFilter};
 pub use retention::{RetentionConfig, RetentionDecision, RetentionView, decide};
 pub use store::MessageStore;
 pub use unit::{UNIT_BYTES, Unit};

@@ -165,7 +165,7 @@ impl QueueFiles {
     pub(crate) fn unit(&self, at: u64) -> Result<Unit, StoreError> {
         let mut units = Vec::with_capacity(1);
         self.read(at, 1, &mut units)?;
-        Ok(units.pop().unwrap_or(Unit::decode(&[0; UNIT])))
+        Ok(units.pop().unwrap_or(Unit::BLANK))
     }
 
     /// Writes units from unit `from` on, making files as they are needed. A queue that begins inside its first file gets
@@ -241,7 +241,7 @@ impl QueueFiles {
             if written == 0 {
                 break;
             }
-            self.fill(at, at + written, Unit::decode(&[0; UNIT]))?;
+            self.fill(at, at + written, Unit::BLANK)?;
             at += written;
         }
         Ok(())

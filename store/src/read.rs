@@ -4,6 +4,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
+/// Whether a message with this tags code is wanted.
+pub type TagsFilter<'a> = dyn Fn(i64) -> bool + 'a;
+/// Whether this stored record is wanted.
+pub type RecordFilter<'a> = dyn Fn(&[u8]) -> bool + 'a;
+
 /// One read of a queue.
 #[derive(Clone, Copy)]
 pub struct ReadRequest<'a> {
@@ -18,9 +23,9 @@ pub struct ReadRequest<'a> {
     /// How many bytes at most; the first message comes in any case.
     pub bytes_max: Option<usize>,
     /// Whether a message with this tags code is wanted; absent: all are.
-    pub tags: Option<&'a dyn Fn(i64) -> bool>,
+    pub tags: Option<&'a TagsFilter<'a>>,
     /// Whether this record is wanted, asked only when its tags code is; absent: all are.
-    pub record: Option<&'a dyn Fn(&[u8]) -> bool>,
+    pub record: Option<&'a RecordFilter<'a>>,
 }
 
 impl fmt::Debug for ReadRequest<'_> {

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn retention_follows_the_table() {
         // ages in hours, hour of the day, used part of the disk => deleted before, writable
-        let cases: &[(&[i64], u8, f64, Option<u64>, bool)] = &[
+        type Case = (&'static [i64], u8, f64, Option<u64>, bool);
+        let cases: &[Case] = &[
             (&[100, 90, 80, 10], 4, 0.10, Some(300), true),
             (&[100, 90, 80, 10], 5, 0.10, None, true),
             (&[100, 90, 80, 10], 5, 0.75, None, true),

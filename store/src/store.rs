@@ -119,8 +119,8 @@ impl MessageStore {
         upkeep.checkpoint()?;
         upkeep.trim(core.segments.start())?;
         let store = Self {
-            core: core.clone(),
-            upkeep: upkeep.clone(),
+            core,
+            upkeep,
             writer,
             keeper: Arc::default(),
             open: Mutex::new(Some(Open { appender: None, keeper: None, abort, _lock: lock })),

@@ -22,6 +22,9 @@ impl Unit {
     /// The unit that fills a queue's file before its first message.
     pub const PREFILL: Self = Self { physical_offset: 0, bytes: PREFILL_BYTES, tags_code: 0 };
 
+    /// What was never written.
+    pub const BLANK: Self = Self { physical_offset: 0, bytes: 0, tags_code: 0 };
+
     /// Whether the unit stands for a message, not for a hole or for a file's unwritten rest.
     pub fn is_message(&self) -> bool {
         self.bytes != 0 && self.bytes != PREFILL_BYTES

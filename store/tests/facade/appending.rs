@@ -77,7 +77,7 @@ fn a_put_that_is_not_whole_records_is_refused_and_leaves_no_hole() {
     let good = record("T", 0, b"good", "");
     let mut torn = good.clone();
     torn.truncate(good.len() - 1);
-    let mut second_torn = good.clone();
+    let mut second_torn = good;
     second_torn.extend_from_slice(&torn);
     let foreign = record("T", 1, b"other queue", "");
     for records in [torn, second_torn, foreign, BytesMut::new()] {
