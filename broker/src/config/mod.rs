@@ -8,7 +8,7 @@ mod load;
 mod raft_keys;
 mod store_keys;
 
-pub use broker_keys::BrokerKeys;
+pub use broker_keys::{BrokerKeys, MetricsExporter};
 pub use identity::Identity;
 pub use live::LiveConfig;
 pub use load::Config;
