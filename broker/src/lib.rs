@@ -11,6 +11,7 @@ pub mod delay_levels;
 mod delay_service;
 mod dispatch;
 pub mod error;
+mod figures;
 mod gate;
 pub mod held_pulls;
 mod housekeeping;
