@@ -69,6 +69,12 @@ pub enum Error {
         /// How long.
         seconds: u64,
     },
+    /// A server ended before the run began.
+    #[error("a server ended while it was starting; see {}", log.display())]
+    EndedAtStart {
+        /// What it said.
+        log: PathBuf,
+    },
     /// A binary under test is not where it should be.
     #[error("{path} is missing: build it with `cargo build --release -p broker -p namesrv`")]
     BinaryMissing {

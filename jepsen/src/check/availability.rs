@@ -16,7 +16,7 @@ pub struct Outage {
     pub at_us: u64,
     /// From the strike until the first success of an operation that began after it.
     pub recovered_us: Option<u64>,
-    /// The longest time without any success between the strike and 15 s after the healing.
+    /// The longest time without any success from the strike to 15 s after the healing, or to the next strike.
     pub dark_us: u64,
 }
 
@@ -102,7 +102,9 @@ fn outage(
     last: u64,
 ) -> Outage {
     let healed = faults.iter().find(|(_, other)| other.id == note.id && other.phase == FaultPhase::Healed);
-    let until = (healed.map_or(at, |(at, _)| *at) + AFTERMATH_US).min(last).max(at);
+    let struck = |(_, other): &&(u64, FaultNote)| other.phase == FaultPhase::Installed;
+    let next = faults.iter().filter(struck).map(|(next, _)| *next).filter(|next| *next > at).min();
+    let until = (healed.map_or(at, |(at, _)| *at) + AFTERMATH_US).min(next.unwrap_or(last)).min(last).max(at);
     let start = successes.partition_point(|(_, returned)| *returned < at);
     let first = successes[start..].iter().find(|(invoked, _)| *invoked >= at);
     Outage {

@@ -73,6 +73,15 @@ impl Finding {
         self.detail(kind, detail);
     }
 
+    /// A broken rule that the mode's documentation allows: told, counted, not condemned.
+    pub fn documented(&mut self, excused: bool, kind: &str, detail: impl FnOnce() -> String) {
+        if excused {
+            self.remark(&format!("{kind} (as documented)"), detail);
+        } else {
+            self.anomaly(kind, detail);
+        }
+    }
+
     /// How many anomalies of a kind there were.
     pub fn of(&self, kind: &str) -> u64 {
         self.figures.get(kind).copied().unwrap_or(0)

@@ -42,8 +42,6 @@ pub fn broker(plan: &Plan, member: Member, store: &Path, keys: StoreKeys) -> Str
         put("fileReservedTime", &0);
         put("deleteWhen", &"00;01;02;03;04;05;06;07;08;09;10;11;12;13;14;15;16;17;18;19;20;21;22;23");
     }
-    // Disks of test machines are fuller than a server's; refusing at 90 % is not what is tested here.
-    put("diskMaxUsedSpaceRatio", &95);
     role(plan, member, &mut put);
     text
 }

@@ -79,7 +79,7 @@ async fn lead(
     let mut field = Field::new(cluster.plan.clone(), probe.clone(), recorder.clone(), dice, stopped);
     field.rate = settings.rate;
     field.body_bytes = settings.body_bytes;
-    wait_until_it_serves(workload, &field, stop).await?;
+    wait_until_it_serves(workload, &field, &cluster, stop).await?;
 
     let mut lanes: JoinSet<()> = JoinSet::new();
     for lane in workload.lanes(&field) {
@@ -124,11 +124,19 @@ fn cluster_settings(settings: &TestSettings, directory: &Path) -> Settings {
     }
 }
 
-async fn wait_until_it_serves(workload: &dyn Workload, field: &Field, stop: &StopSign) -> Result<()> {
+async fn wait_until_it_serves(
+    workload: &dyn Workload,
+    field: &Field,
+    cluster: &Cluster,
+    stop: &StopSign,
+) -> Result<()> {
     let deadline = Instant::now() + SERVES_WITHIN;
     while !workload.prepare(field).await {
         if stop.is_raised() {
             return Err(Error::Interrupted);
+        }
+        if let Some(member) = cluster.survey(0, false).first() {
+            return Err(Error::EndedAtStart { log: cluster.server_of(*member).log.clone() });
         }
         if Instant::now() > deadline {
             let seconds = SERVES_WITHIN.as_secs();

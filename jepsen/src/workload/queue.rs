@@ -76,7 +76,7 @@ impl Workload for QueueWorkload {
     }
 
     fn check(&self, run: Run<'_>) -> Vec<Finding> {
-        vec![queue::check(run.operations)]
+        vec![queue::check(run.operations, queue::QueueRules { offsets_may_go_back: !run.mode.is_raft() })]
     }
 }
 

@@ -48,7 +48,8 @@ impl Workload for RegisterWorkload {
     }
 
     fn check(&self, run: Run<'_>) -> Vec<Finding> {
-        vec![check(run.operations, SearchLimits::default())]
+        let limits = SearchLimits { may_go_back: !run.mode.is_raft(), ..SearchLimits::default() };
+        vec![check(run.operations, limits)]
     }
 }
 
