@@ -13,7 +13,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use disk::RealDisk;
 use protocol::message::{MessageFields, encode_record};
 use store::{
-    ConsumeQueue, FlushDiskType, GetStatus, Hooks, MessageStore, NoListener, Put, ReadRequest, StoreConfig, StoreError,
+    ConsumeQueue, FlushDiskType, GetStatus, Hooks, MessageStore, NoListener, Put, ReadRequest, StoreConfig,
+    StoreError,
 };
 
 const BODY: [u8; 1024] = [b'x'; 1024];
@@ -37,7 +38,13 @@ fn record() -> BytesMut {
 }
 
 /// Appends `count` messages, `in_flight` of them at a time.
-fn append(store: &MessageStore, queue: &Arc<ConsumeQueue>, record: &[u8], count: u64, in_flight: u64) -> Duration {
+fn append(
+    store: &MessageStore,
+    queue: &Arc<ConsumeQueue>,
+    record: &[u8],
+    count: u64,
+    in_flight: u64,
+) -> Duration {
     let done = Arc::new(AtomicU64::new(0));
     let waiting = std::thread::current();
     let began = Instant::now();

@@ -156,10 +156,14 @@ impl Core {
                 pending.pop_front()
             };
             let Some(batch) = batch else { break };
-            if let Err(error) = self.apply_batch(&mut end, batch) {
+            let shown = self.show(&mut end, &batch);
+            if let Err(error) = shown {
                 drop(end);
+                // Back to the others that wait: all of them learn the same.
+                self.confirm.pending.lock().push_front(batch);
                 return self.fail(&error);
             }
+            self.answer_batch(batch);
             is_settled = false;
         }
         if !is_settled {
@@ -167,11 +171,10 @@ impl Core {
         }
     }
 
-    fn apply_batch(&self, end: &mut LogEnd, batch: Batch) -> Result<(), StoreError> {
-        if let Some(done) = batch.raw {
-            self.apply_from_log(end, batch.end.position)?;
-            done(Ok(batch.end.position));
-            return Ok(());
+    /// Makes a batch visible.
+    fn show(&self, end: &mut LogEnd, batch: &Batch) -> Result<(), StoreError> {
+        if batch.raw.is_some() {
+            return self.apply_from_log(end, batch.end.position);
         }
         let mut units = batch.units.as_slice();
         for put in &batch.puts {
@@ -193,6 +196,14 @@ impl Core {
             units = rest;
             self.tell_arrivals(&put.queue, own, batch.end.timestamp);
         }
+        Ok(())
+    }
+
+    /// Answers who put what is visible now.
+    fn answer_batch(&self, batch: Batch) {
+        if let Some(done) = batch.raw {
+            done(Ok(batch.end.position));
+        }
         let now = Instant::now();
         for put in batch.puts {
             match put.completion {
@@ -201,7 +212,6 @@ impl Core {
                 None => {}
             }
         }
-        Ok(())
     }
 
     fn extend_queue(&self, queue: &ConsumeQueue, units: &[QueuedUnit]) -> Result<(), StoreError> {

@@ -65,7 +65,8 @@ impl KeyIndex {
         // What a crash left behind the checkpoint may be torn, and what was sealed just before it is here twice.
         run.truncate(run.iter().take_while(|entry| entry.physical_offset < log_end).count());
         run.retain(|entry| entry.physical_offset >= sealed_end);
-        let newest = (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
+        let newest =
+            (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
         let index =
             Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };

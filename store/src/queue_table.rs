@@ -1,13 +1,14 @@
 //! All consume queues of the store, by topic and number.
 //!
-//! Always true: a queue in the table is not deleted; one that is deleted leaves the table first.
+//! Always true: a queue in the table is not deleted; one that is deleted leaves the table first, and its topic comes back
+//! only once the old files are gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::{Disk, DiskError};
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::config::StoreConfig;
 use crate::consume_queue::ConsumeQueue;
@@ -27,6 +28,9 @@ pub(crate) struct QueueTable {
     file_bytes: u64,
     open_files: Arc<OpenFiles>,
     topics: RwLock<Topics>,
+    /// Topics whose files are being removed.
+    doomed: Mutex<HashSet<Arc<str>>>,
+    removed: Condvar,
 }
 
 impl QueueTable {
@@ -37,6 +41,8 @@ impl QueueTable {
             file_bytes: config.queue_file_bytes,
             open_files: Arc::new(OpenFiles::new(config.queue_files_open_max)),
             topics: RwLock::default(),
+            doomed: Mutex::default(),
+            removed: Condvar::new(),
         }
     }
 
@@ -82,6 +88,10 @@ impl QueueTable {
         if !is_directory_name(topic) {
             return Err(StoreError::TopicName { name: topic.to_owned() });
         }
+        let mut doomed = self.doomed.lock();
+        while doomed.contains(topic) {
+            self.removed.wait(&mut doomed);
+        }
         let mut topics = self.topics.write();
         let topic = topics.get_key_value(topic).map_or_else(|| Arc::from(topic), |(name, _)| name.clone());
         let queues = topics.entry(topic.clone()).or_default();
@@ -103,20 +113,33 @@ impl QueueTable {
         topics.values().flat_map(BTreeMap::values).filter(|queue| wanted(queue)).cloned().collect()
     }
 
-    /// Takes a topic's queues out of the table; they take no messages any more, their files are still there.
-    pub(crate) fn take_topic(&self, topic: &str) -> Vec<Arc<ConsumeQueue>> {
-        let taken: Vec<_> =
-            self.topics.write().remove(topic).map(BTreeMap::into_values).into_iter().flatten().collect();
-        for queue in &taken {
-            queue.mark_deleted();
+    /// Removes a topic's queues and their files; tells whether there were any. Who wants the topic anew waits meanwhile.
+    pub(crate) fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
+        let Some((topic, queues)) = self.take_topic(topic) else { return Ok(false) };
+        let mut removed = queues.iter().try_for_each(|queue| queue.delete());
+        if removed.is_ok() {
+            removed = self.remove_directory(&topic);
         }
-        taken
+        self.doomed.lock().remove(&topic);
+        self.removed.notify_all();
+        removed.map(|()| true)
     }
 
-    /// Removes the directory of a topic that was taken out, when nothing is in it.
-    pub(crate) fn remove_directory(&self, topic: &str) -> Result<(), StoreError> {
+    /// Takes a topic out of the table; its queues take no messages any more.
+    fn take_topic(&self, topic: &str) -> Option<(Arc<str>, Vec<Arc<ConsumeQueue>>)> {
+        let mut doomed = self.doomed.lock();
+        let (topic, queues) = self.topics.write().remove_entry(topic)?;
+        doomed.insert(topic.clone());
+        let queues: Vec<_> = queues.into_values().collect();
+        for queue in &queues {
+            queue.mark_deleted();
+        }
+        Some((topic, queues))
+    }
+
+    fn remove_directory(&self, topic: &str) -> Result<(), StoreError> {
         let path = self.directory.join(topic);
-        if self.disk.exists(&path) && !self.topics.read().contains_key(topic) {
+        if self.disk.exists(&path) {
             self.disk.remove_dir_all(&path).map_err(|error| DiskError::io("remove", &path, error))?;
         }
         Ok(())

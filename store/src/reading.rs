@@ -25,6 +25,10 @@ impl Core {
             Some(queue) => match self.read_queue(&queue, request) {
                 // Its files went while they were read.
                 Err(_) if queue.is_deleted() => Ok(nothing(GetStatus::NoMatchedLogicQueue, 0, 0, 0)),
+                Err(_) if request.queue_offset < queue.min_offset() => {
+                    let (min, max) = (queue.min_offset(), queue.max_offset());
+                    Ok(nothing(GetStatus::OffsetTooSmall, min, min, max))
+                }
                 other => other,
             },
         }?;

@@ -365,16 +365,11 @@ impl MessageStore {
     /// Deletes the queues of a topic. Its messages stay in the log until retention takes them; puts on their way into these
     /// queues are refused.
     pub fn delete_topic(&self, topic: &str) -> Result<(), StoreError> {
-        let queues = self.core.queues.take_topic(topic);
-        if queues.is_empty() {
-            return Ok(());
+        if self.core.queues.delete_topic(topic)? {
+            // Past this checkpoint no recovery meets the topic's messages again and brings the queues back.
+            self.upkeep.checkpoint()?;
         }
-        // Past this checkpoint no recovery meets the topic's messages again and brings the queues back.
-        self.upkeep.checkpoint()?;
-        for queue in &queues {
-            queue.delete()?;
-        }
-        self.core.queues.remove_directory(topic)
+        Ok(())
     }
 
     /// Deletes the queues of all topics that `is_used` does not want; tells which.
@@ -395,6 +390,11 @@ impl MessageStore {
     /// Deletes the segments before `position` (Raft mode, where the log's owner decides).
     pub fn drop_before(&self, position: u64) -> Result<usize, StoreError> {
         self.upkeep.drop_before(position)
+    }
+
+    /// Lets queues and index forget what the log's owner has deleted (Raft mode).
+    pub fn trim_to_log(&self) -> Result<(), StoreError> {
+        self.upkeep.trim(self.core.segments.start())
     }
 
     /// Writes the queues' newest units to their files, as the keeper does by itself.

@@ -2,6 +2,7 @@
 
 mod appending;
 mod crashing;
+mod living;
 mod modes;
 mod reading;
 mod recovering;
