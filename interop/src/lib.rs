@@ -1,1 +1,0 @@
-//! Unmodified RocketMQ clients and brokers against ours.
