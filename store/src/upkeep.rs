@@ -197,15 +197,17 @@ pub(crate) struct Keeper {
     signal: Arc<KeeperSignal>,
     write_out_at: Instant,
     checkpoint_at: Instant,
+    /// However much log there is, no checkpoint comes before.
+    checkpoint_after: Instant,
     clean_at: Instant,
     close_at: Instant,
 }
 
 impl Keeper {
     pub(crate) fn new(core: Arc<Core>, upkeep: Arc<Upkeep>, signal: Arc<KeeperSignal>, now: Instant) -> Self {
-        let config = &core.config;
         let (write_out_at, checkpoint_at) =
-            (now + config.queue_flush_interval, now + config.checkpoint_interval);
+            (now + core.config.queue_flush_interval, now + core.config.checkpoint_interval);
+        let close_at = now + CLOSE_INTERVAL;
         // The first look at the disk comes at once: it may be full already.
         Self {
             core,
@@ -213,22 +215,23 @@ impl Keeper {
             signal,
             write_out_at,
             checkpoint_at,
+            checkpoint_after: now,
             clean_at: now,
-            close_at: now + CLOSE_INTERVAL,
+            close_at,
         }
     }
 
-    /// Works until the signal stops it. A deed that fails because the disk is full is tried again; any other failure is fatal.
+    /// Works until the signal stops it. A deed that fails because the disk is full is tried again when it is due again; any
+    /// other failure is fatal.
     pub(crate) fn run(mut self) {
         let mut now = Instant::now();
         loop {
             let is_awaited = self.core.expire(now);
-            if let Err(error) = self.do_due(now)
-                && !error.is_full()
-            {
-                self.core.fail(&error);
-                return;
+            let done = [self.clean_if_due(now), self.write_out_if_due(now), self.checkpoint_if_due(now)];
+            if let Some(error) = done.into_iter().filter_map(Result::err).find(|error| !error.is_full()) {
+                return self.core.fail(&error);
             }
+            self.close_if_due(now);
             let mut next = self.write_out_at.min(self.checkpoint_at).min(self.clean_at).min(self.close_at);
             if is_awaited || self.core.may_wait() {
                 next = next.min(now + EXPIRE_INTERVAL);
@@ -240,28 +243,38 @@ impl Keeper {
         }
     }
 
-    fn do_due(&mut self, now: Instant) -> Result<(), StoreError> {
+    fn clean_if_due(&mut self, now: Instant) -> Result<(), StoreError> {
+        if now < self.clean_at {
+            return Ok(());
+        }
+        self.clean_at = now + self.core.config.clean_interval;
+        self.upkeep.clean(false).map(|_| ())
+    }
+
+    fn write_out_if_due(&mut self, now: Instant) -> Result<(), StoreError> {
+        if now < self.write_out_at {
+            return Ok(());
+        }
+        self.write_out_at = now + self.core.config.queue_flush_interval;
+        self.upkeep.write_out()?;
+        self.upkeep.prepare_segment()
+    }
+
+    fn checkpoint_if_due(&mut self, now: Instant) -> Result<(), StoreError> {
         let config = &self.core.config;
-        if now >= self.write_out_at {
-            self.write_out_at = now + config.queue_flush_interval;
-            self.upkeep.write_out()?;
-            self.upkeep.prepare_segment()?;
-            if self.core.queues.is_exhausted() {
-                self.core.queues.close_unused();
-            }
+        let is_much = now >= self.checkpoint_after && self.upkeep.unchecked() >= config.checkpoint_bytes;
+        if now < self.checkpoint_at && !is_much {
+            return Ok(());
         }
-        if now >= self.checkpoint_at || self.upkeep.unchecked() >= config.checkpoint_bytes {
-            self.checkpoint_at = now + config.checkpoint_interval;
-            self.upkeep.checkpoint()?;
-        }
-        if now >= self.clean_at {
-            self.clean_at = now + config.clean_interval;
-            self.upkeep.clean(false)?;
-        }
-        if now >= self.close_at {
+        self.checkpoint_at = now + config.checkpoint_interval;
+        self.checkpoint_after = now + config.queue_flush_interval;
+        self.upkeep.checkpoint()
+    }
+
+    fn close_if_due(&mut self, now: Instant) {
+        if now >= self.close_at || self.core.queues.is_exhausted() {
             self.close_at = now + CLOSE_INTERVAL;
             self.core.queues.close_unused();
         }
-        Ok(())
     }
 }
