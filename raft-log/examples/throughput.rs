@@ -59,17 +59,26 @@ impl Ticket for Lap {
 }
 
 fn start(root: &Path, flush: FlushMode) -> Vec<RaftLog> {
-    let listeners: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    let members: BTreeMap<u64, String> =
-        (1..).zip(listeners.iter().map(|listener| listener.local_addr().expect("bound").to_string())).collect();
+    let listeners: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let members: BTreeMap<u64, String> = (1..)
+        .zip(listeners.iter().map(|listener| listener.local_addr().expect("bound").to_string()))
+        .collect();
     let mut logs = Vec::new();
     for (node, listener) in (1..).zip(listeners) {
         let home = root.join(format!("{flush:?}-{node}"));
-        let segments = Segments::open(Arc::new(RealDisk), home.join("commitlog"), SEGMENT_BYTES).expect("segments");
+        let segments =
+            Segments::open(Arc::new(RealDisk), home.join("commitlog"), SEGMENT_BYTES).expect("segments");
         let fatal = Fatal::new(|error| panic!("{error}"));
         let address = members[&node].clone();
         let config = RaftLogConfig::new("bench", node, listener, address, home.join("raft"), flush, fatal);
-        let log = RaftLog::start(config, Arc::new(RealDisk), Arc::new(segments), Box::new(NoStamps), Box::new(Sink));
+        let log = RaftLog::start(
+            config,
+            Arc::new(RealDisk),
+            Arc::new(segments),
+            Box::new(NoStamps),
+            Box::new(Sink),
+        );
         logs.push(log.expect("start"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -106,7 +115,11 @@ fn measure(leader: &RaftLog, in_flight: usize, seconds: u64) {
     }
     times.sort_unstable();
     let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or_default();
-    println!("{in_flight:5} in flight: {rate:9.0} msg/s, p50 {:?}, p99 {:?}, {refused} refused", at(0.5), at(0.99));
+    println!(
+        "{in_flight:5} in flight: {rate:9.0} msg/s, p50 {:?}, p99 {:?}, {refused} refused",
+        at(0.5),
+        at(0.99)
+    );
 }
 
 fn main() {

@@ -11,7 +11,7 @@ use disk::Segments;
 
 use crate::batch::ProposedBatch;
 use crate::codec;
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId, EntryKind, FILLER_BYTES, filler, place};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, EntryKind, Envelope, FILLER_BYTES, filler, place};
 use crate::error::LogError;
 use crate::log::Tail;
 use crate::sink::Stamper;
@@ -84,12 +84,13 @@ impl Plan {
         let mut run: Vec<IoSlice<'_>> = Vec::with_capacity(self.entries.len() * 2);
         let mut run_start = end;
         for planned in &self.entries {
-            if planned.position != end || end % self.segment_bytes == 0 {
+            if planned.position != end || end.is_multiple_of(self.segment_bytes) {
                 write_run(segments, run_start, &mut run)?;
                 let left = planned.position - end;
                 if left > 0 {
                     let words = filler(left);
-                    segments.write_at(end, &[IoSlice::new(&words[..left.min(FILLER_BYTES as u64) as usize])])?;
+                    segments
+                        .write_at(end, &[IoSlice::new(&words[..left.min(FILLER_BYTES as u64) as usize])])?;
                 }
                 run_start = planned.position;
             }

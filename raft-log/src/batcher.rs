@@ -174,8 +174,12 @@ impl Batcher {
     async fn submit(self: &Arc<Self>, raft: &RaftHandle, batch: ProposedBatch, flight: &Flight) {
         flight.count.fetch_add(1, Ordering::AcqRel);
         let leader = LeaderId { term: flight.term, node_id: self.shared.node };
-        let mut answer =
-            Answer { batch: batch.clone(), count: flight.count.clone(), batcher: self.clone(), is_given: false };
+        let mut answer = Answer {
+            batch: batch.clone(),
+            count: flight.count.clone(),
+            batcher: self.clone(),
+            is_given: false,
+        };
         let respond = Respond::with(move |result| answer.give(result));
         // An error here means that the consensus stopped; the dropped answer tells everybody.
         let _ = raft.write(batch).with_leader(leader).responder(respond).await;

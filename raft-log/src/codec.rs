@@ -27,8 +27,11 @@ const CONFIG: bincode::config::Configuration<
 /// Encodes a control structure behind the version byte.
 pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, LogError> {
     let mut bytes = vec![VERSION];
-    let body = bincode::serde::encode_to_vec(value, CONFIG)
-        .map_err(|error| LogError::Codec { action: "encode", what, reason: error.to_string() })?;
+    let body = bincode::serde::encode_to_vec(value, CONFIG).map_err(|error| LogError::Codec {
+        action: "encode",
+        what,
+        reason: error.to_string(),
+    })?;
     bytes.extend_from_slice(&body);
     Ok(bytes)
 }
@@ -134,7 +137,8 @@ mod tests {
     fn a_membership_survives_the_round_trip_and_damage_is_an_error() {
         let node = |address: &str, store| Node { address: address.to_owned(), store };
         let nodes = BTreeMap::from([(1, node("a:1", 7)), (2, node("b:2", u128::MAX)), (3, node("c:3", 0))]);
-        let membership = Membership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])], nodes).unwrap();
+        let membership =
+            Membership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])], nodes).unwrap();
         let bytes = encode_membership(&membership).unwrap();
         assert_eq!(decode_membership(&bytes).unwrap(), membership);
         for len in 0..bytes.len() {

@@ -149,8 +149,13 @@ impl Envelope {
     /// Reads and checks a whole entry, body included.
     pub fn check(bytes: &[u8]) -> Result<Self, LogError> {
         let Some(envelope) = Self::decode(bytes) else { return Err(LogError::EntryUnreadable) };
-        let matches = envelope.total as usize == bytes.len() && crc32c(&bytes[CHECKED_FROM..]) == envelope.crc;
-        if matches { Ok(envelope) } else { Err(LogError::EntryChecksum { index: envelope.id.index, position: envelope.position }) }
+        let matches =
+            envelope.total as usize == bytes.len() && crc32c(&bytes[CHECKED_FROM..]) == envelope.crc;
+        if matches {
+            Ok(envelope)
+        } else {
+            Err(LogError::EntryChecksum { index: envelope.id.index, position: envelope.position })
+        }
     }
 }
 

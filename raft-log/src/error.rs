@@ -46,7 +46,9 @@ pub enum LogError {
         position: u64,
     },
     /// Bytes that were durable cannot be read back. They are not cut: `repair` fetches them from a peer.
-    #[error("the log is damaged at {position}, below its durable end {durable}; it must be repaired from a peer")]
+    #[error(
+        "the log is damaged at {position}, below its durable end {durable}; it must be repaired from a peer"
+    )]
     Damaged {
         /// Where the first bad entry begins.
         position: u64,
@@ -60,7 +62,9 @@ pub enum LogError {
         purged: u64,
     },
     /// A leader sent an entry that does not continue this log byte for byte.
-    #[error("entry {index} from the leader does not continue this log: {what} is {found}, expected {expected}")]
+    #[error(
+        "entry {index} from the leader does not continue this log: {what} is {found}, expected {expected}"
+    )]
     Diverged {
         /// The entry's index.
         index: u64,

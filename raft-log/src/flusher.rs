@@ -59,7 +59,8 @@ impl Flusher {
         let (for_thread, mut marked) = (waiting.clone(), end);
         let sync = move |from, to| {
             segments.sync(from, to)?;
-            let is_far = segments.segment_start(to) != segments.segment_start(marked) || to > marked + MARK_BYTES;
+            let is_far =
+                segments.segment_start(to) != segments.segment_start(marked) || to > marked + MARK_BYTES;
             mark.lock().write(&to.to_be_bytes(), is_far)?;
             marked = if is_far { to } else { marked.min(to) };
             Ok(())

@@ -22,18 +22,23 @@ mod manifest;
 mod net;
 mod raft_log;
 mod recovery;
+mod repair;
 mod shared;
 mod sink;
 mod slot_file;
 mod snapshot;
+mod start;
 mod state_machine;
 mod status;
 mod types;
 
 pub use batch::{Batch, Completions, Placed, Proposal, Ticket};
 pub use config::{Fatal, FlushMode, RaftLogConfig};
-pub use envelope::{ENVELOPE_BYTES, ENVELOPE_MAGIC, EntryId, EntryKind, Envelope, FILLER_BYTES, FILLER_MAGIC};
+pub use envelope::{
+    ENVELOPE_BYTES, ENVELOPE_MAGIC, EntryId, EntryKind, Envelope, FILLER_BYTES, FILLER_MAGIC,
+};
 pub use error::{GroupError, LogError, ProposeError};
 pub use raft_log::RaftLog;
+pub use repair::{Repaired, repair};
 pub use sink::{Applied, ApplySink, Restore, SinkError, Stamper};
 pub use status::{PeerStatus, Role, Status};

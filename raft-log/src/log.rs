@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::append::Plan;
 use crate::codec::{self, PlainVote};
 use crate::config::{Fatal, FlushMode};
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId, EntryKind};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, EntryKind, Envelope};
 use crate::error::LogError;
 use crate::flusher::Flusher;
 use crate::index::Index;
@@ -103,14 +103,19 @@ impl Log {
         }
         segments.sync(durable.min(found.end), found.end)?;
         let (vote_file, vote) = SlotFile::open(&*disk, &directory.join("vote"))?;
-        let vote = vote.map(|bytes| codec::decode::<PlainVote>("vote", &bytes)).transpose()?.map(VoteOf::from);
+        let vote =
+            vote.map(|bytes| codec::decode::<PlainVote>("vote", &bytes)).transpose()?.map(VoteOf::from);
         let (committed_file, committed) = SlotFile::open(&*disk, &directory.join("committed"))?;
         let committed = committed.map(|bytes| codec::decode::<EntryId>("commit mark", &bytes)).transpose()?;
         let now = boot_id(&*disk);
         let lost_power = !was.is_clean && was.boot_id != now;
-        manifest.replace(&*disk, Manifest { boot_id: now, is_clean: false, is_resetting: false, ..was.clone() })?;
+        manifest.replace(
+            &*disk,
+            Manifest { boot_id: now, is_clean: false, is_resetting: false, ..was.clone() },
+        )?;
         let mark = Arc::new(Mutex::new(mark));
-        let flusher = Flusher::start(flush, flush_interval, found.end, segments.clone(), mark.clone(), fatal)?;
+        let flusher =
+            Flusher::start(flush, flush_interval, found.end, segments.clone(), mark.clone(), fatal)?;
         let tail = Tail {
             index: found.index,
             first: found.first,
@@ -191,7 +196,8 @@ impl Log {
         if start >= end {
             return Ok(entries);
         }
-        let (mut index, mut position) = tail.index.floor(start).ok_or_else(|| self.damaged(&tail, tail.first_position))?;
+        let (mut index, mut position) =
+            tail.index.floor(start).ok_or_else(|| self.damaged(&tail, tail.first_position))?;
         let mut bytes_left = bytes_max;
         while index < end {
             position = skip_filler(&self.segments, position)?;
@@ -220,7 +226,9 @@ impl Log {
     pub(crate) fn membership_at(&self, index: u64) -> Result<Option<LogEntry>, LogError> {
         let tail = self.tail.read();
         let Some(position) = tail.index.membership_at(index) else { return Ok(None) };
-        let Some(envelope) = head_at(&self.segments, position)? else { return Err(self.damaged(&tail, position)) };
+        let Some(envelope) = head_at(&self.segments, position)? else {
+            return Err(self.damaged(&tail, position));
+        };
         let bytes = self.segments.read(position, envelope.total as usize)?;
         stored_entry(&Envelope::check(&bytes)?, bytes).map(Some)
     }
@@ -268,8 +276,11 @@ impl Log {
         }
         let mut tail = self.tail.write();
         let found = self.find(&tail, upto.index)?;
-        let (position, crc) =
-            found.map_or((tail.end, tail.last_crc), |found| (found.position + u64::from(found.total), found.crc));
+        // Where the next entry really begins, behind a filler: the segment of the hidden one may be unlinked.
+        let (position, crc) = match found {
+            Some(found) => (skip_filler(&self.segments, found.position + u64::from(found.total))?, found.crc),
+            None => (tail.end, tail.last_crc),
+        };
         let mut manifest = self.manifest.lock();
         let changed = Manifest {
             purged: Some(upto),
@@ -307,7 +318,9 @@ impl Log {
 
     /// Whether the segments hold everything up to `next_position`, copied since `begin_copy`.
     pub(crate) fn is_copied(&self, next_position: u64) -> bool {
-        self.manifest().is_resetting && self.segments.start() < next_position && self.segments.end() >= next_position
+        self.manifest().is_resetting
+            && self.segments.start() < next_position
+            && self.segments.end() >= next_position
     }
 
     /// Lets the log begin behind a snapshot. The manifest names the new beginning before the old bytes go, so that a crash
@@ -327,7 +340,8 @@ impl Log {
         }
         self.flusher.restart_at(reset.next_position);
         let mut tail = self.tail.write();
-        (tail.purged, tail.purged_crc, tail.first_position) = (Some(reset.last), reset.last_crc, reset.next_position);
+        (tail.purged, tail.purged_crc, tail.first_position) =
+            (Some(reset.last), reset.last_crc, reset.next_position);
         (tail.last, tail.last_crc, tail.end) = (Some(reset.last), reset.last_crc, reset.next_position);
         Ok(())
     }
@@ -399,7 +413,8 @@ impl Log {
     }
 
     fn find(&self, tail: &Tail, wanted: u64) -> Result<Option<Envelope>, LogError> {
-        let is_there = tail.first.is_some_and(|first| first <= wanted) && tail.last.is_some_and(|last| wanted <= last.index);
+        let is_there = tail.first.is_some_and(|first| first <= wanted)
+            && tail.last.is_some_and(|last| wanted <= last.index);
         if !is_there {
             return Ok(None);
         }
@@ -430,7 +445,7 @@ impl Log {
 }
 
 /// Reads the durable mark of a closed log.
-fn position_of(record: Option<&[u8]>) -> u64 {
+pub(crate) fn position_of(record: Option<&[u8]>) -> u64 {
     record.and_then(|record| record.first_chunk()).map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 

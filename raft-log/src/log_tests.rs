@@ -143,7 +143,10 @@ impl Model {
             // Some of the new entries may have made it, or not all of the cut ones may be gone.
             Deed::Append(..) => after.entries.starts_with(&found) && found.len() >= self.entries.len(),
             Deed::TruncateAfter(_) => self.entries.starts_with(&found) && found.len() >= after.entries.len(),
-            _ => (purged == self.purged && found == self.entries) || (purged == after.purged && found == after.entries),
+            _ => {
+                (purged == self.purged && found == self.entries)
+                    || (purged == after.purged && found == after.entries)
+            }
         };
         is_known_vote && is_between
     }
@@ -181,7 +184,11 @@ fn a_power_cut_at_any_change_keeps_what_was_durable_and_the_log_goes_on() {
             });
             drop(log);
             let Some(deed) = failed else { break };
-            if seed == 0 { disk.crash() } else { disk.crash_with(seed) }
+            if seed == 0 {
+                disk.crash()
+            } else {
+                disk.crash_with(seed)
+            }
             let log = open(&disk).unwrap_or_else(|error| panic!("seed {seed} step {step} {deed:?}: {error}"));
             assert!(
                 model.allows(&log, &deed),
@@ -214,7 +221,10 @@ fn damage_below_the_durable_mark_is_an_error_and_a_torn_tail_is_cut() {
     let segment = format!("/commitlog/{:020}", position - position % SEGMENT_BYTES);
     disk.damage(Path::new(&segment), position % SEGMENT_BYTES + 70);
     let error = open(&disk).unwrap_err();
-    assert!(matches!(error, LogError::Damaged { position: found, durable } if found == position && durable == end), "{error}");
+    assert!(
+        matches!(error, LogError::Damaged { position: found, durable } if found == position && durable == end),
+        "{error}"
+    );
     disk.damage(Path::new(&segment), position % SEGMENT_BYTES + 70);
     assert_eq!(ids(&open(&disk).unwrap()).len(), 20, "nothing was cut meanwhile");
 }

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn two_stores_have_two_identities() {
-        let identity = || ManifestFile::open(&MemDisk::new(), Path::new("/"), &shape()).unwrap().manifest.store;
+        let identity =
+            || ManifestFile::open(&MemDisk::new(), Path::new("/"), &shape()).unwrap().manifest.store;
         assert_ne!(identity(), identity());
     }
 }

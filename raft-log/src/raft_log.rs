@@ -4,41 +4,36 @@
 //! process cannot starve an election. Everything that the owner is told comes through its `Stamper`, its `ApplySink`, the
 //! tickets of its proposals, and the status.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use disk::{Disk, Segments};
+use openraft::ReadPolicy;
 use openraft::error::{ClientWriteError, RaftError};
-use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{Config, ReadPolicy, SnapshotPolicy};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::batch::{Proposal, Ticket};
-use crate::batcher::{Batcher, Limits};
-use crate::config::{Fatal, FlushMode, RaftLogConfig};
+use crate::batcher::Batcher;
+use crate::config::{FlushMode, RaftLogConfig};
 use crate::envelope::EntryKind;
 use crate::error::{GroupError, LogError};
 use crate::log::{Log, Opening};
-use crate::log_store::{LogStore, REQUEST_BYTES_MAX};
 use crate::manifest::Shape;
-use crate::net::client::Network;
 use crate::net::handshake::{Caller, Channel};
 use crate::net::server;
 use crate::shared::Shared;
 use crate::sink::{ApplySink, Stamper};
 use crate::snapshot::Snapshots;
+use crate::start::{self, Started, Thread};
 use crate::state_machine::StateMachine;
-use crate::status::{Role, Status, translate};
+use crate::status::{Role, Status};
 use crate::types::{Node, Types};
 
 pub(crate) type RaftHandle = openraft::Raft<Types, StateMachine>;
-
-/// How often figures that move with every entry are published; changes of role are published at once.
-const STATUS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a peer may take to say who it is.
 const GREETING_PATIENCE: Duration = Duration::from_secs(2);
@@ -64,20 +59,6 @@ impl std::fmt::Debug for RaftHandleDebug {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Raft")
     }
-}
-
-#[derive(Debug)]
-struct Thread {
-    stop: oneshot::Sender<()>,
-    handle: std::thread::JoinHandle<()>,
-}
-
-/// What the thread hands out once everything runs.
-struct Started {
-    raft: RaftHandle,
-    batcher: Arc<Batcher>,
-    status: watch::Receiver<Status>,
-    runtime: Handle,
 }
 
 impl RaftLog {
@@ -113,10 +94,11 @@ impl RaftLog {
         }
         let is_on_probation = config.flush == FlushMode::Async && log.lost_power && log.last().is_some();
         let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), is_on_probation);
-        let shared = Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
-        let caller = caller(&config, &shared);
+        let shared =
+            Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
+        let caller = start::caller(&config, &shared);
         let address = config.address.clone();
-        let (started, thread) = spawn(config, shared.clone(), caller.clone(), stamper, sink)?;
+        let (started, thread) = start::spawn(config, shared.clone(), caller.clone(), stamper, sink)?;
         let Started { raft, batcher, status, runtime } = started;
         let raft = RaftHandleDebug(raft);
         Ok(Self { shared, batcher, raft, caller, address, status, runtime, thread: Mutex::new(Some(thread)) })
@@ -129,7 +111,8 @@ impl RaftLog {
 
     /// Proposes one system command, an entry of its own.
     pub fn propose_system(&self, command: &[u8], ticket: Box<dyn Ticket>) {
-        self.batcher.propose(EntryKind::System, Proposal { records: BytesMut::from(command), count: 1, ticket });
+        self.batcher
+            .propose(EntryKind::System, Proposal { records: BytesMut::from(command), count: 1, ticket });
     }
 
     /// Follows the state of the log.
@@ -176,13 +159,19 @@ impl RaftLog {
         }
         let has_prefix = self.shared.log.manifest().prefix_end > 0;
         let founders = if has_prefix {
-            nodes.iter().filter(|(node, _)| **node == self.shared.node).map(|(k, v)| (*k, v.clone())).collect()
+            nodes
+                .iter()
+                .filter(|(node, _)| **node == self.shared.node)
+                .map(|(k, v)| (*k, v.clone()))
+                .collect()
         } else {
             nodes.clone()
         };
         let raft = self.raft.0.clone();
-        self.run(async move { raft.initialize(founders).await.map_err(|error| GroupError::Refused(error.to_string())) })
-            .await?;
+        self.run(async move {
+            raft.initialize(founders).await.map_err(|error| GroupError::Refused(error.to_string()))
+        })
+        .await?;
         if has_prefix {
             self.wait_ready().await?;
             self.stand_for_prefix().await?;
@@ -249,7 +238,8 @@ impl RaftLog {
             && let Some(last) = snapshot.meta.last_log_id
         {
             drop_to = snapshot.snapshot.next_position;
-            let is_behind = self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last));
+            let is_behind =
+                self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last));
             if is_behind {
                 self.shared.choose_boundary(Some(snapshot));
                 self.snapshot_and_purge(last.index).await?;
@@ -284,7 +274,10 @@ impl RaftLog {
         }
         self.hand_over(deadline).await;
         let raft = self.raft.0.clone();
-        let stopped = self.run(async move { raft.shutdown().await.map_err(|error| GroupError::Refused(error.to_string())) });
+        let stopped =
+            self.run(
+                async move { raft.shutdown().await.map_err(|error| GroupError::Refused(error.to_string())) },
+            );
         let _ = tokio::time::timeout_at(deadline + grace, stopped).await;
         let log = self.shared.log.clone();
         let closed = self.block(move || log.close()).await?;
@@ -325,11 +318,17 @@ impl RaftLog {
             let fatal = |error: &dyn std::fmt::Display| GroupError::Refused(error.to_string());
             raft.trigger().snapshot().await.map_err(|error| fatal(&error))?;
             let wait = raft.wait(Some(Duration::from_secs(30)));
-            let has_snapshot = wait.metrics(|metrics| metrics.snapshot.is_some_and(|id| id.index >= index), "snapshot");
+            let has_snapshot =
+                wait.metrics(|metrics| metrics.snapshot.is_some_and(|id| id.index >= index), "snapshot");
             has_snapshot.await.map_err(|_| GroupError::TimedOut)?;
-            let upto = shared.snapshots.current().and_then(|snapshot| snapshot.meta.last_log_id).map_or(index, |id| id.index);
+            let upto = shared
+                .snapshots
+                .current()
+                .and_then(|snapshot| snapshot.meta.last_log_id)
+                .map_or(index, |id| id.index);
             raft.trigger().purge_log(upto).await.map_err(|error| fatal(&error))?;
-            let is_purged = wait.metrics(|metrics| metrics.purged.is_some_and(|id| id.index >= upto), "purged");
+            let is_purged =
+                wait.metrics(|metrics| metrics.purged.is_some_and(|id| id.index >= upto), "purged");
             is_purged.await.map(|_| ()).map_err(|_| GroupError::TimedOut)
         })
         .await
@@ -347,9 +346,11 @@ impl RaftLog {
         match greeted {
             Ok((_, welcome)) if must_be_new && welcome.is_formed => Err(GroupError::AlreadyFormed),
             Ok((_, welcome)) => Ok(Node { address: address.to_owned(), store: welcome.store }),
-            Err(error) => {
-                Err(GroupError::PeerUnreachable { node, address: address.to_owned(), reason: error.to_string() })
-            }
+            Err(error) => Err(GroupError::PeerUnreachable {
+                node,
+                address: address.to_owned(),
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -357,7 +358,11 @@ impl RaftLog {
         self.wait_until(Duration::from_secs(10), |status| status.ready).await
     }
 
-    async fn wait_until(&self, patience: Duration, is_it: impl FnMut(&Status) -> bool) -> Result<(), GroupError> {
+    async fn wait_until(
+        &self,
+        patience: Duration,
+        is_it: impl FnMut(&Status) -> bool,
+    ) -> Result<(), GroupError> {
         let mut status = self.status.clone();
         match tokio::time::timeout(patience, status.wait_for(is_it)).await {
             Ok(Ok(_)) => Ok(()),
@@ -375,7 +380,10 @@ impl RaftLog {
     }
 
     /// Runs disk work beside the log's own thread.
-    async fn block<T: Send + 'static>(&self, deed: impl FnOnce() -> T + Send + 'static) -> Result<T, GroupError> {
+    async fn block<T: Send + 'static>(
+        &self,
+        deed: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, GroupError> {
         self.runtime.spawn_blocking(deed).await.map_err(|_| GroupError::Stopped)
     }
 
@@ -401,159 +409,5 @@ fn refused(error: &RaftError<Types, ClientWriteError<Types>>) -> GroupError {
             GroupError::NotLeader { leader: forward.leader_id }
         }
         other => GroupError::Refused(other.to_string()),
-    }
-}
-
-fn caller(config: &RaftLogConfig, shared: &Shared) -> Caller {
-    let manifest = shared.log.manifest();
-    Caller {
-        group: config.group.clone(),
-        node: config.node,
-        store: manifest.store,
-        segment_bytes: manifest.segment_bytes,
-        frame_bytes_max: frame_bytes_max(config),
-    }
-}
-
-/// A request holds a megabyte of entries, or one larger entry; a snapshot's state must fit as well.
-fn frame_bytes_max(config: &RaftLogConfig) -> usize {
-    const STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
-    (REQUEST_BYTES_MAX + config.proposal_bytes_max + config.batch_bytes_max).max(STATE_BYTES_MAX)
-}
-
-fn raft_config(config: &RaftLogConfig) -> Result<Config, LogError> {
-    let millis = |duration: Duration| duration.as_millis() as u64;
-    let raft = Config {
-        cluster_name: config.group.clone(),
-        heartbeat_interval: millis(config.heartbeat),
-        election_timeout_min: millis(config.election_min),
-        election_timeout_max: millis(config.election_max),
-        enable_pre_vote: Some(true),
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX / 4,
-        max_payload_entries: 1024,
-        // A leader that lost its tail would otherwise go on in the same term and give its indexes to other entries.
-        enable_leader_restore: Some(false),
-        // A follower whose machine lost power comes back with a shorter log.
-        allow_log_reversion: Some(config.flush == FlushMode::Async),
-        install_snapshot_timeout: 10_000,
-        replication_lag_threshold: 64,
-        ..Config::default()
-    };
-    raft.validate().map_err(|error| LogError::Config(vec![error.to_string()]))
-}
-
-fn spawn(
-    config: RaftLogConfig,
-    shared: Arc<Shared>,
-    caller: Caller,
-    stamper: Box<dyn Stamper>,
-    sink: Box<dyn ApplySink>,
-) -> Result<(Started, Thread), LogError> {
-    let (tell, told) = std::sync::mpsc::channel();
-    let (stop, stopped) = oneshot::channel();
-    let run = move || {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(source) => {
-                let _ = tell.send(Err(LogError::Network { action: "start a runtime", source }));
-                return;
-            }
-        };
-        let handle = runtime.handle().clone();
-        runtime.block_on(async move {
-            match start_on(config, shared, caller, stamper, sink, handle).await {
-                Ok((started, tasks)) => {
-                    let _ = tell.send(Ok(started));
-                    let _ = stopped.await;
-                    drop(tasks);
-                }
-                Err(error) => {
-                    let _ = tell.send(Err(error));
-                }
-            }
-        });
-        runtime.shutdown_timeout(Duration::from_secs(5));
-    };
-    let network = |source| LogError::Network { action: "start a thread", source };
-    let handle = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run).map_err(network)?;
-    let started = told.recv().map_err(|_| LogError::Raft("the thread died while starting".to_owned()))??;
-    Ok((started, Thread { stop, handle }))
-}
-
-async fn start_on(
-    config: RaftLogConfig,
-    shared: Arc<Shared>,
-    caller: Caller,
-    stamper: Box<dyn Stamper>,
-    sink: Box<dyn ApplySink>,
-    runtime: Handle,
-) -> Result<(Started, tokio::task::JoinSet<()>), LogError> {
-    let network = |action| move |source| LogError::Network { action, source };
-    config.listener.set_nonblocking(true).map_err(network("use the listener"))?;
-    let raft_config = Arc::new(raft_config(&config)?);
-    let limits = Limits {
-        in_flight_max: config.batches_in_flight(),
-        records_max: config.batch_records_max,
-        bytes_max: config.batch_bytes_max,
-        proposal_bytes_max: config.proposal_bytes_max,
-        waiting_max: config.waiting_max,
-        waiting_bytes_max: config.waiting_bytes_max,
-    };
-    let listener = tokio::net::TcpListener::from_std(config.listener).map_err(network("use the listener"))?;
-    let store = LogStore::new(shared.clone(), stamper);
-    let machine = StateMachine::open(shared.clone(), sink)?;
-    let frame_bytes_max = caller.frame_bytes_max;
-    let clients = Network { shared: shared.clone(), caller, controls: HashMap::new() };
-    let raft = RaftHandle::build(config.node, raft_config, clients, store, machine).await;
-    let raft = raft.map_err(|error| LogError::Raft(error.to_string()))?;
-    if shared.is_on_probation() {
-        tracing::warn!("this machine lost power: no vote before a leader was caught up with");
-        raft.runtime_config().elect(false);
-    }
-    raft.run();
-    let batcher = Arc::new(Batcher::new(limits, shared.clone()));
-    let (publish, status) = watch::channel(translate(&raft.metrics().borrow_watched(), &shared));
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(server::serve(listener, shared.clone(), raft.clone(), frame_bytes_max));
-    tasks.spawn(batcher.clone().run(raft.clone()));
-    tasks.spawn(watch_over(raft.clone(), shared, batcher.clone(), publish, config.fatal));
-    Ok((Started { raft, batcher, status, runtime }, tasks))
-}
-
-/// Publishes the status, opens and shuts the gate for proposals, and notices when the consensus stops by itself.
-async fn watch_over(
-    raft: RaftHandle,
-    shared: Arc<Shared>,
-    batcher: Arc<Batcher>,
-    publish: watch::Sender<Status>,
-    fatal: Fatal,
-) {
-    let metrics = raft.metrics();
-    let mut server = raft.server_metrics();
-    loop {
-        let (status, failure) = {
-            let metrics = metrics.borrow_watched();
-            (translate(&metrics, &shared), metrics.running_state.as_ref().err().map(ToString::to_string))
-        };
-        batcher.set_gate(status.ready.then_some(status.term), status.leader);
-        if shared.end_probation(status.committed) {
-            tracing::info!("caught up with what the group had when this machine came back: voting again");
-            raft.runtime_config().elect(true);
-        }
-        publish.send_if_modified(|last| std::mem::replace(last, status.clone()) != status);
-        if let Some(text) = failure
-            && status.role == Role::Stopped
-        {
-            if text != openraft::error::Fatal::<Types>::Stopped.to_string() {
-                fatal.stop(&LogError::Raft(text));
-            }
-            return;
-        }
-        tokio::select! {
-            changed = server.changed() => if changed.is_err() { return },
-            () = shared.changed.notified() => {}
-            () = tokio::time::sleep(STATUS_INTERVAL) => {}
-        }
     }
 }

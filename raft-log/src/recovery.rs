@@ -5,7 +5,7 @@
 
 use disk::Segments;
 
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId, EntryKind, FILLER_BYTES, is_filler};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, EntryKind, Envelope, FILLER_BYTES, is_filler};
 use crate::error::LogError;
 use crate::index::Index;
 

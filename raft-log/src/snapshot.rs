@@ -83,7 +83,9 @@ impl Snapshots {
         let current = read_or_bak(&*disk, &current_path(&directory), PlainSnapshot::parse)?;
         let mut boundaries = BTreeMap::new();
         for entry in disk.list(&directory).map_err(|error| DiskError::io("list", &directory, error))? {
-            if let Some(position) = entry.name.strip_prefix("boundary-").and_then(|digits| digits.parse().ok()) {
+            if let Some(position) =
+                entry.name.strip_prefix("boundary-").and_then(|digits| digits.parse().ok())
+            {
                 boundaries.insert(position, directory.join(&entry.name));
             }
         }
@@ -112,7 +114,8 @@ impl Snapshots {
 
     /// The snapshots at boundaries up to `position`, newest first.
     pub(crate) fn boundaries_before(&self, position: u64) -> Vec<Snapshot> {
-        let paths: Vec<PathBuf> = self.boundaries.lock().range(..=position).rev().map(|(_, path)| path.clone()).collect();
+        let paths: Vec<PathBuf> =
+            self.boundaries.lock().range(..=position).rev().map(|(_, path)| path.clone()).collect();
         let read = |path: &PathBuf| read_or_bak(&*self.disk, path, PlainSnapshot::parse).ok().flatten();
         paths.iter().filter_map(read).collect()
     }

@@ -14,7 +14,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 
 use crate::batch::Completions;
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId, EntryKind};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, EntryKind, Envelope};
 use crate::error::LogError;
 use crate::log::Reset;
 use crate::shared::Shared;
@@ -40,7 +40,8 @@ impl StateMachine {
     pub(crate) fn open(shared: Arc<Shared>, sink: Box<dyn ApplySink>) -> Result<Self, LogError> {
         let log = &shared.log;
         let snapshot = shared.snapshots.current();
-        let checkpoint = sink.checkpoint().zip(log.last()).map(|(checkpoint, last)| checkpoint.min(last.index));
+        let checkpoint =
+            sink.checkpoint().zip(log.last()).map(|(checkpoint, last)| checkpoint.min(last.index));
         let mut machine = Self {
             applied: None,
             applied_crc: 0,
@@ -63,7 +64,9 @@ impl StateMachine {
         }
         if machine.applied.is_some() {
             machine.membership = match log.membership_at(checkpoint)? {
-                Some(entry) => StoredMembership::new(Some(entry.id), entry.get_membership().unwrap_or_default()),
+                Some(entry) => {
+                    StoredMembership::new(Some(entry.id), entry.get_membership().unwrap_or_default())
+                }
                 None => snapshot.map(|snapshot| snapshot.meta.last_membership).unwrap_or_default(),
             };
         }
@@ -118,7 +121,10 @@ impl StateMachine {
     fn keep_boundary_before(&mut self, position: u64) -> Result<(), LogError> {
         let segments = self.shared.log.segments();
         let start = segments.segment_start(position);
-        if self.applied.is_none() || self.applied_end == 0 || segments.segment_start(self.applied_end - 1) >= start {
+        if self.applied.is_none()
+            || self.applied_end == 0
+            || segments.segment_start(self.applied_end - 1) >= start
+        {
             return Ok(());
         }
         if let Some(snapshot) = self.snapshot(start, start)? {
@@ -131,8 +137,10 @@ impl StateMachine {
     fn snapshot(&mut self, next_position: u64, first_position: u64) -> Result<Option<Snapshot>, LogError> {
         let Some(applied) = self.applied else { return Ok(None) };
         let state = self.sink.get_mut().system_state().map_err(LogError::Sink)?;
-        let meta =
-            SnapshotMeta { last_log_id: Some(LogId::from(applied)), last_membership: self.membership.clone() };
+        let meta = SnapshotMeta {
+            last_log_id: Some(LogId::from(applied)),
+            last_membership: self.membership.clone(),
+        };
         let data = SnapshotData { next_position, last_crc: self.applied_crc, first_position, state };
         Ok(Some(Snapshot { meta, snapshot: Arc::new(data) }))
     }
@@ -140,14 +148,16 @@ impl StateMachine {
     fn install(&mut self, meta: &SnapshotMeta, data: &Arc<SnapshotData>) -> Result<(), LogError> {
         let Some(last) = meta.last_log_id.map(EntryId::from) else { return Ok(()) };
         let log = self.shared.log.clone();
-        let is_known = log.purged() >= Some(last) || log.envelope(last.index)?.is_some_and(|found| found.id == last);
+        let is_known =
+            log.purged() >= Some(last) || log.envelope(last.index)?.is_some_and(|found| found.id == last);
         self.shared.snapshots.save(&Snapshot { meta: meta.clone(), snapshot: data.clone() })?;
         if !is_known {
             let is_copied = log.is_copied(data.next_position);
             log.reset(Reset { last, last_crc: data.last_crc, next_position: data.next_position, is_copied })?;
         }
         let segments = log.segments();
-        let first_position = if segments.start() < segments.end() { segments.start() } else { data.next_position };
+        let first_position =
+            if segments.start() < segments.end() { segments.start() } else { data.next_position };
         let restore = Restore { state: &data.state, last, first_position, next_position: data.next_position };
         self.sink.get_mut().restore(restore).map_err(LogError::Sink)?;
         self.applied = Some(last);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::entry::{RaftEntry, RaftPayload};
-use openraft::impls::{leader_id_adv, InlineBatch, TokioRuntime, Vote};
+use openraft::impls::{InlineBatch, TokioRuntime, Vote, leader_id_adv};
 use openraft::raft::responder::Responder;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};

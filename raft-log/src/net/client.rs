@@ -15,8 +15,8 @@ use futures_util::{Stream, StreamExt, stream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use tokio::sync::Mutex;
@@ -118,12 +118,18 @@ impl Client {
         outcome.map_err(|error| self.unreachable(&error))
     }
 
-    async fn ask_for_vote(&self, request: Control, option: &RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn ask_for_vote(
+        &self,
+        request: Control,
+        option: &RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         match self.control(&request, option.soft_ttl().max(VOTE_PATIENCE)).await? {
             Controlled::Vote { vote, last, is_granted } => {
                 Ok(VoteResponse::new(VoteOf::from(vote), last.map(LogId::from), is_granted))
             }
-            Controlled::Transferred(_) | Controlled::Installed(_) => Err(network_error("wrong answer".to_owned())),
+            Controlled::Transferred(_) | Controlled::Installed(_) => {
+                Err(network_error("wrong answer".to_owned()))
+            }
         }
     }
 }
@@ -180,7 +186,8 @@ impl RaftNetworkV2<Types> for Client {
             let Connection { reader, writer } = self.append_connection().await?;
             let patience = option.soft_ttl().max(APPEND_PATIENCE);
             let open = Arc::new(AtomicU64::new(0));
-            let sending = send_all(self.shared.clone(), writer, stream::iter([first]).chain(input), open.clone());
+            let sending =
+                send_all(self.shared.clone(), writer, stream::iter([first]).chain(input), open.clone());
             let exchange = Exchange {
                 client: self,
                 reader: Some(reader),
@@ -191,12 +198,18 @@ impl RaftNetworkV2<Types> for Client {
                 is_late: false,
             };
             let answers: BoxStream<'s, AppendResult> =
-                Box::pin(stream::unfold(exchange, |mut exchange| async move { Some((exchange.next().await?, exchange)) }));
+                Box::pin(stream::unfold(exchange, |mut exchange| async move {
+                    Some((exchange.next().await?, exchange))
+                }));
             Ok(answers)
         })
     }
 
-    async fn vote(&mut self, request: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         self.ask_for_vote(Control::Vote(plain_request(&request)), &option).await
     }
 
@@ -241,7 +254,9 @@ impl RaftNetworkV2<Types> for Client {
             to: *request.to_node_id(),
             last: request.last_log_id().map(|id| EntryId::from(*id)),
         };
-        let Controlled::Transferred(outcome) = self.control(&control, option.soft_ttl().max(VOTE_PATIENCE)).await? else {
+        let Controlled::Transferred(outcome) =
+            self.control(&control, option.soft_ttl().max(VOTE_PATIENCE)).await?
+        else {
             return Err(network_error("wrong answer".to_owned()));
         };
         Ok(match outcome {
@@ -351,7 +366,9 @@ impl Exchange<'_> {
 
 fn judge(answer: std::io::Result<(FrameType, Bytes)>) -> AppendResult {
     match answer {
-        Ok((FrameType::Appended, payload)) => decode_appended(payload).map_err(|error| network_error(error.to_string())),
+        Ok((FrameType::Appended, payload)) => {
+            decode_appended(payload).map_err(|error| network_error(error.to_string()))
+        }
         Ok((FrameType::Failed, payload)) => {
             let text = String::from_utf8_lossy(&payload).into_owned();
             Err(RPCError::Unreachable(Unreachable::from_string(text)))

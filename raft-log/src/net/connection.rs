@@ -48,7 +48,11 @@ impl Connection {
     }
 
     /// Connects to an address within the time given.
-    pub(crate) async fn connect(address: &str, frame_bytes_max: usize, patience: Duration) -> io::Result<Self> {
+    pub(crate) async fn connect(
+        address: &str,
+        frame_bytes_max: usize,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let stream = tokio::time::timeout(patience, TcpStream::connect(address)).await;
         Self::over(stream.map_err(|_| io::ErrorKind::TimedOut)??, frame_bytes_max)
     }
@@ -97,7 +101,12 @@ impl Writer {
     }
 
     /// Writes one frame of a head and slices, without gathering them.
-    pub(crate) async fn write_slices(&mut self, frame: FrameType, head: &[u8], slices: &[Bytes]) -> io::Result<()> {
+    pub(crate) async fn write_slices(
+        &mut self,
+        frame: FrameType,
+        head: &[u8],
+        slices: &[Bytes],
+    ) -> io::Result<()> {
         let len = head.len() + slices.iter().map(Bytes::len).sum::<usize>();
         let mut first = [0; HEAD_BYTES];
         let claimed = u32::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;

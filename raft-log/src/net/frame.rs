@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec::PlainVote;
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, Envelope};
 use crate::error::LogError;
 use crate::log::stored_entry;
 use crate::snapshot::PlainSnapshot;
@@ -74,12 +74,23 @@ pub(crate) enum FrameError {
 pub(crate) enum Control {
     Vote(PlainVoteRequest),
     PreVote(PlainVoteRequest),
-    Transfer { from_leader: PlainVote, to: u64, last: Option<EntryId> },
+    Transfer {
+        from_leader: PlainVote,
+        to: u64,
+        last: Option<EntryId>,
+    },
     /// A snapshot follows: raw frames from `first_position` on, then `Install`.
-    Snapshot { vote: PlainVote, snapshot: Box<PlainSnapshot>, first_position: u64 },
+    Snapshot {
+        vote: PlainVote,
+        snapshot: Box<PlainSnapshot>,
+        first_position: u64,
+    },
     Install,
     /// Asks for raw bytes of the applied log.
-    Fetch { position: u64, len: u32 },
+    Fetch {
+        position: u64,
+        len: u32,
+    },
 }
 
 /// A request for a vote.
@@ -114,7 +125,10 @@ pub(crate) struct AppendFrame {
 }
 
 /// Encodes a request: the head, and the entries as the slices of the log that they are.
-pub(crate) fn encode_append(request: AppendEntriesRequest<Types>, sender_last: u64) -> (BytesMut, Vec<Bytes>) {
+pub(crate) fn encode_append(
+    request: AppendEntriesRequest<Types>,
+    sender_last: u64,
+) -> (BytesMut, Vec<Bytes>) {
     let mut head = BytesMut::with_capacity(128);
     put_vote(&mut head, &request.vote);
     put_id(&mut head, request.prev_log_id);
@@ -151,8 +165,8 @@ pub(crate) fn decode_append(mut payload: Bytes) -> Result<AppendFrame, FrameErro
         }
         let bytes = payload.split_to(envelope.total as usize);
         let envelope = Envelope::check(&bytes)?;
-        let follows = entries.last().map_or(prev_log_id.map(|id| id.index), |entry| Some(entry.id.index));
-        if follows.map_or(0, |index| index + 1) != envelope.id.index {
+        let before = entries.last().map(|entry| entry.id).or(prev_log_id);
+        if before.map_or(0, |id| id.index + 1) != envelope.id.index {
             return Err(FrameError::Value);
         }
         entries.push(stored_entry(&envelope, bytes)?);
@@ -160,7 +174,10 @@ pub(crate) fn decode_append(mut payload: Bytes) -> Result<AppendFrame, FrameErro
     if !payload.is_empty() {
         return Err(FrameError::Value);
     }
-    Ok(AppendFrame { request: AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, sender_last })
+    Ok(AppendFrame {
+        request: AppendEntriesRequest { vote, prev_log_id, entries, leader_commit },
+        sender_last,
+    })
 }
 
 /// Encodes the answer to a request to append.

@@ -65,7 +65,9 @@ pub(crate) enum Refusal {
     Group { ours: String, theirs: String },
     #[error("it is node {theirs}, the caller asked for node {ours}")]
     Node { ours: u64, theirs: u64 },
-    #[error("its store is a new one ({theirs:x}, not {ours:x}): it must be removed from the group and added again")]
+    #[error(
+        "its store is a new one ({theirs:x}, not {ours:x}): it must be removed from the group and added again"
+    )]
     StoreReplaced { ours: u128, theirs: u128 },
     #[error("the caller's store is a new one: it must be removed from the group and added again")]
     CallerReplaced,
@@ -126,7 +128,8 @@ impl Caller {
                     Ok((connection, welcome))
                 }
                 FrameType::Refused => {
-                    let refusal: Refusal = codec::decode("refusal", &payload).map_err(|_| CallError::Unexpected)?;
+                    let refusal: Refusal =
+                        codec::decode("refusal", &payload).map_err(|_| CallError::Unexpected)?;
                     Err(refusal.into())
                 }
                 _ => Err(CallError::Unexpected),

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use openraft::raft::{AppendEntriesRequest, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse};
+use openraft::raft::{
+    AppendEntriesRequest, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::codec::{self, PlainVote};
-use crate::envelope::{ENVELOPE_BYTES, Envelope, EntryId};
+use crate::envelope::{ENVELOPE_BYTES, EntryId, Envelope};
 use crate::net::connection::{Connection, Reader, Writer};
 use crate::net::frame::{
     Control, Controlled, FrameType, PlainTransfer, PlainVoteRequest, decode_append, encode_appended,
@@ -34,7 +36,12 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 const REQUESTS_WAITING_MAX: usize = 4;
 
 /// Serves peers until dropped.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, raft: RaftHandle, frame_bytes_max: usize) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    raft: RaftHandle,
+    frame_bytes_max: usize,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -71,7 +78,9 @@ async fn serve_one(stream: TcpStream, shared: Arc<Shared>, raft: RaftHandle, fra
 }
 
 async fn greet(connection: &mut Connection, shared: &Shared) -> Result<Channel, CallError> {
-    let (FrameType::Hello, payload) = connection.reader.read().await? else { return Err(CallError::Unexpected) };
+    let (FrameType::Hello, payload) = connection.reader.read().await? else {
+        return Err(CallError::Unexpected);
+    };
     let hello: Hello = codec::decode("greeting", &payload).map_err(|_| CallError::Unexpected)?;
     match judge(&hello, shared) {
         Ok(welcome) => {
@@ -91,7 +100,8 @@ async fn greet(connection: &mut Connection, shared: &Shared) -> Result<Channel, 
 async fn serve_append(connection: Connection, shared: &Shared, raft: &RaftHandle) -> Result<(), CallError> {
     let Connection { reader, mut writer } = connection;
     let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
-    let waiting = stream::unfold(waiting, |mut waiting| async { waiting.recv().await.map(|next| (next, waiting)) });
+    let waiting =
+        stream::unfold(waiting, |mut waiting| async { waiting.recv().await.map(|next| (next, waiting)) });
     let reading = read_requests(reader, shared, requests);
     let mut answers = Box::pin(raft.stream_append(waiting));
     let answering = async {
@@ -143,18 +153,28 @@ fn begins_elsewhere(request: &AppendEntriesRequest<Types>, shared: &Shared) -> b
         && Envelope::decode(&stored.bytes).is_some_and(|envelope| envelope.position != shared.log.end())
 }
 
-async fn serve_control(mut connection: Connection, shared: &Shared, raft: &RaftHandle) -> Result<(), CallError> {
+async fn serve_control(
+    mut connection: Connection,
+    shared: &Shared,
+    raft: &RaftHandle,
+) -> Result<(), CallError> {
     loop {
-        let (FrameType::Control, payload) = connection.reader.read().await? else { return Err(CallError::Unexpected) };
+        let (FrameType::Control, payload) = connection.reader.read().await? else {
+            return Err(CallError::Unexpected);
+        };
         let request: Control = codec::decode("request", &payload).map_err(|_| CallError::Unexpected)?;
         let outcome = match request {
             Control::Vote(request) => vote(shared, raft, &request, true).await.map(Some),
             Control::PreVote(request) => vote(shared, raft, &request, false).await.map(Some),
-            Control::Transfer { from_leader, to, last } => transfer(raft, from_leader, to, last).await.map(Some),
+            Control::Transfer { from_leader, to, last } => {
+                transfer(raft, from_leader, to, last).await.map(Some)
+            }
             Control::Snapshot { vote, snapshot, first_position } => {
                 install(shared, raft, &mut connection, vote, *snapshot, first_position).await.map(Some)
             }
-            Control::Fetch { position, len } => fetch(shared, &mut connection, position, len).await.map(|()| None),
+            Control::Fetch { position, len } => {
+                fetch(shared, &mut connection, position, len).await.map(|()| None)
+            }
             Control::Install => Err(CallError::Unexpected),
         };
         match outcome {
@@ -242,7 +262,12 @@ async fn install(
 }
 
 /// Sends raw bytes of the applied part of the log, for a peer that repairs its own.
-async fn fetch(shared: &Shared, connection: &mut Connection, position: u64, len: u32) -> Result<(), CallError> {
+async fn fetch(
+    shared: &Shared,
+    connection: &mut Connection,
+    position: u64,
+    len: u32,
+) -> Result<(), CallError> {
     let end = shared.applied.position();
     let len = (len as usize).min(RAW_BYTES_MAX).min(end.saturating_sub(position) as usize);
     let bytes = if len < ENVELOPE_BYTES {

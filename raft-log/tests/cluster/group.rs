@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
-use disk::{RealDisk, Segments};
+use disk::{Disk, MemDisk, OpenHow, RealDisk, Segments};
 use raft_log::*;
 use tokio::sync::oneshot;
 
@@ -32,7 +32,9 @@ impl ApplySink for Sink {
         assert!(state.checkpoint.is_none_or(|last| entry.id.index == last + 1), "entries come in order");
         state.checkpoint = Some(entry.id.index);
         match entry.kind {
-            EntryKind::Records => state.records.push((entry.id.index, entry.body_position, entry.body.to_vec())),
+            EntryKind::Records => {
+                state.records.push((entry.id.index, entry.body_position, entry.body.to_vec()))
+            }
             EntryKind::System => state.commands.push(entry.body.to_vec()),
             EntryKind::Blank | EntryKind::Membership => {}
         }
@@ -91,11 +93,20 @@ pub struct Shape {
     pub flush: FlushMode,
     pub segment_bytes: u64,
     pub heartbeat_ms: u64,
+    /// Disks in memory, which can lose power.
+    pub in_memory: bool,
+    pub flush_interval: Duration,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { flush: FlushMode::Async, segment_bytes: 64 * 1024, heartbeat_ms: 50 }
+        Self {
+            flush: FlushMode::Async,
+            segment_bytes: 64 * 1024,
+            heartbeat_ms: 50,
+            in_memory: false,
+            flush_interval: Duration::from_millis(500),
+        }
     }
 }
 
@@ -108,6 +119,7 @@ pub struct Replica {
     pub fatal: Arc<Mutex<Option<String>>>,
     shape: Shape,
     listener: Option<TcpListener>,
+    memory: MemDisk,
 }
 
 impl Replica {
@@ -122,6 +134,7 @@ impl Replica {
             fatal: Arc::default(),
             shape: shape.clone(),
             listener: Some(listener),
+            memory: MemDisk::new(),
         }
     }
 
@@ -130,6 +143,14 @@ impl Replica {
     }
 
     pub fn try_start(&mut self, prefix_end: u64) -> Result<(), LogError> {
+        let config = self.config(prefix_end);
+        let segments = self.segments()?;
+        let sink = Box::new(Sink(self.applications.clone()));
+        self.log = Some(RaftLog::start(config, self.disk(), Arc::new(segments), Box::new(Positions), sink)?);
+        Ok(())
+    }
+
+    pub fn config(&mut self, prefix_end: u64) -> RaftLogConfig {
         let listener = self.listener.take().unwrap_or_else(|| {
             let deadline = Instant::now() + PATIENCE;
             loop {
@@ -141,29 +162,36 @@ impl Replica {
         });
         let fatal = self.fatal.clone();
         let fatal = Fatal::new(move |error| *fatal.lock().unwrap() = Some(error.to_string()));
-        let mut config = RaftLogConfig::new(
-            "broker-a",
-            self.node,
-            listener,
-            self.address.clone(),
-            self.home.join("raft"),
-            self.shape.flush,
-            fatal,
-        );
+        let (address, directory) = (self.address.clone(), self.home.join("raft"));
+        let mut config =
+            RaftLogConfig::new("broker-a", self.node, listener, address, directory, self.shape.flush, fatal);
         let heartbeat = Duration::from_millis(self.shape.heartbeat_ms);
-        (config.heartbeat, config.election_min, config.election_max) = (heartbeat, heartbeat * 4, heartbeat * 8);
+        (config.heartbeat, config.election_min, config.election_max) =
+            (heartbeat, heartbeat * 4, heartbeat * 8);
         config.batch_bytes_max = (self.shape.segment_bytes / 4).min(1024 * 1024) as usize;
         config.proposal_bytes_max = (self.shape.segment_bytes / 2).min(5 * 1024 * 1024) as usize;
         config.prefix_end = prefix_end;
-        let segments = self.segments()?;
-        let sink = Box::new(Sink(self.applications.clone()));
-        self.log =
-            Some(RaftLog::start(config, Arc::new(RealDisk), Arc::new(segments), Box::new(Positions), sink)?);
-        Ok(())
+        config.flush_interval = self.shape.flush_interval;
+        config
+    }
+
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        if self.shape.in_memory { Arc::new(self.memory.clone()) } else { Arc::new(RealDisk) }
     }
 
     pub fn segments(&self) -> Result<Segments, LogError> {
-        Ok(Segments::open(Arc::new(RealDisk), self.home.join("commitlog"), self.shape.segment_bytes)?)
+        Ok(Segments::open(self.disk(), self.home.join("commitlog"), self.shape.segment_bytes)?)
+    }
+
+    /// The machine loses power: what was not synced is gone, or torn, and what the sink thought durable is gone as well.
+    pub fn lose_power(&mut self, seed: u64) {
+        self.kill();
+        self.memory.crash_with(seed);
+        let boot = Path::new("/proc/sys/kernel/random/boot_id");
+        self.memory.create_dir_all(boot.parent().unwrap()).unwrap();
+        let file = self.memory.open(boot, OpenHow::Create).unwrap();
+        file.write_at(0, format!("boot after {seed}").as_bytes()).unwrap();
+        *self.applications.lock().unwrap() = Applications::default();
     }
 
     pub fn log(&self) -> &RaftLog {
@@ -251,8 +279,10 @@ impl Group {
 
     /// Waits for a running replica that leads and is ready.
     pub async fn leader(&self) -> u64 {
-        self.until("there is a leader", || self.running().find(|replica| replica.status().ready).map(|found| found.node))
-            .await
+        self.until("there is a leader", || {
+            self.running().find(|replica| replica.status().ready).map(|found| found.node)
+        })
+        .await
     }
 
     pub async fn leading(&self) -> &Replica {
@@ -268,7 +298,8 @@ impl Group {
             }
             if Instant::now() > deadline {
                 let states: Vec<_> = self.running().map(|replica| (replica.node, replica.status())).collect();
-                let fatal: Vec<_> = self.replicas.values().map(|replica| replica.fatal.lock().unwrap().clone()).collect();
+                let fatal: Vec<_> =
+                    self.replicas.values().map(|replica| replica.fatal.lock().unwrap().clone()).collect();
                 panic!("waited in vain until {what}: {states:#?} {fatal:?}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -345,7 +376,8 @@ impl Group {
 fn next_record(body: &[u8], at: usize) -> usize {
     let own = u64::from_be_bytes(body[at..at + 8].try_into().unwrap());
     let fits = |next: usize| {
-        next + 8 <= body.len() && u64::from_be_bytes(body[next..next + 8].try_into().unwrap()) == own + (next - at) as u64
+        next + 8 <= body.len()
+            && u64::from_be_bytes(body[next..next + 8].try_into().unwrap()) == own + (next - at) as u64
     };
     (at + 16..body.len()).find(|next| fits(*next)).unwrap_or(body.len())
 }

@@ -79,10 +79,7 @@ async fn leadership_is_handed_over_on_request_and_on_a_graceful_stop() {
     let next = leader % 3 + 1;
     group.replicas[&leader].log().transfer_leader(next, group::PATIENCE).await.unwrap();
     group.until("the new leader is ready", || group.replicas[&next].status().ready.then_some(())).await;
-    assert!(matches!(
-        group.replicas[&leader].propose(b"late").await,
-        Err(ProposeError::NotLeader { .. })
-    ));
+    assert!(matches!(group.replicas[&leader].propose(b"late").await, Err(ProposeError::NotLeader { .. })));
     group.write_many(50, 50, 100).await;
     let log = group.replicas.get_mut(&next).unwrap().log.take().unwrap();
     let before = std::time::Instant::now();
@@ -115,8 +112,15 @@ async fn a_learner_catches_up_gets_a_vote_and_another_member_leaves() {
     let mut found = group.numbers(4);
     found.sort_unstable();
     assert_eq!(found, numbers(0, 400));
-    let members: BTreeSet<u64> =
-        group.leading().await.status().peers.iter().filter(|peer| peer.is_voter).map(|peer| peer.node).collect();
+    let members: BTreeSet<u64> = group
+        .leading()
+        .await
+        .status()
+        .peers
+        .iter()
+        .filter(|peer| peer.is_voter)
+        .map(|peer| peer.node)
+        .collect();
     assert_eq!(members, voters);
 }
 
@@ -201,7 +205,8 @@ async fn a_classic_store_becomes_the_first_replica_and_the_others_copy_its_recor
     let classic: Vec<u8> = (0..shape.segment_bytes * 2 + 12_345).map(|at| (at % 251) as u8).collect();
     {
         let segments =
-            Segments::open(std::sync::Arc::new(RealDisk), first.home.join("commitlog"), shape.segment_bytes).unwrap();
+            Segments::open(std::sync::Arc::new(RealDisk), first.home.join("commitlog"), shape.segment_bytes)
+                .unwrap();
         for (number, chunk) in classic.chunks(4096).enumerate() {
             segments.write_at(number as u64 * 4096, &[std::io::IoSlice::new(chunk)]).unwrap();
         }
@@ -250,14 +255,127 @@ async fn a_leader_without_a_majority_commits_nothing_until_the_majority_is_back(
     for node in (1..=3).filter(|node| *node != leader) {
         group.replicas.get_mut(&node).unwrap().kill();
     }
-    let outcome = tokio::time::timeout(Duration::from_secs(1), group.replicas[&leader].propose(b"lonely")).await;
+    let outcome =
+        tokio::time::timeout(Duration::from_secs(1), group.replicas[&leader].propose(b"lonely")).await;
     assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
-    let barrier = tokio::time::timeout(Duration::from_secs(1), group.replicas[&leader].log().read_barrier()).await;
+    let barrier =
+        tokio::time::timeout(Duration::from_secs(1), group.replicas[&leader].log().read_barrier()).await;
     assert!(!matches!(barrier, Ok(Ok(()))), "a leader without a majority does not know what is committed");
     for node in (1..=3).filter(|node| *node != leader) {
         group.replicas.get_mut(&node).unwrap().start();
     }
     group.write_many(0, 20, 100).await;
+    group.converge().await;
+    group.assert_identical();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_sync_flush_everything_acknowledged_survives_all_machines_losing_power() {
+    let shape = Shape { flush: FlushMode::Sync, in_memory: true, ..Shape::default() };
+    let mut group = Group::formed(3, &shape).await;
+    for round in 0..4 {
+        group.write_many(round * 100, 100, 400).await;
+        for (node, replica) in &mut group.replicas {
+            replica.lose_power(round * 10 + node);
+        }
+        for replica in group.replicas.values_mut() {
+            replica.start();
+        }
+    }
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        assert!(numbers(0, 400).iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_async_flush_everything_acknowledged_survives_any_one_machine_losing_power() {
+    let shape = Shape { in_memory: true, flush_interval: Duration::from_secs(3600), ..Shape::default() };
+    let mut group = Group::formed(3, &shape).await;
+    for round in 0..4 {
+        group.write_many(round * 100, 100, 400).await;
+        let leader = group.leader().await;
+        let victim = if round % 2 == 0 { leader } else { leader % 3 + 1 };
+        let replica = group.replicas.get_mut(&victim).unwrap();
+        replica.lose_power(round);
+        replica.start();
+        group
+            .until("the probation is over", || (!group.replicas[&victim].status().on_probation).then_some(()))
+            .await;
+    }
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        assert!(numbers(0, 400).iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_replica_that_lost_its_tail_does_not_help_to_elect_a_leader_without_it() {
+    let shape = Shape { in_memory: true, flush_interval: Duration::from_secs(3600), ..Shape::default() };
+    let mut group = Group::formed(3, &shape).await;
+    group.write_many(0, 20, 100).await;
+    group.converge().await;
+    let leader = group.leader().await;
+    let (amnesiac, sleeper) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    group.replicas.get_mut(&sleeper).unwrap().kill();
+    group.write_many(100, 50, 100).await;
+    group.replicas.get_mut(&leader).unwrap().kill();
+    // The only other holder of what was just acknowledged forgets it, and the two that lack it are a majority.
+    group.replicas.get_mut(&amnesiac).unwrap().lose_power(1);
+    group.replicas.get_mut(&amnesiac).unwrap().start();
+    group.replicas.get_mut(&sleeper).unwrap().start();
+    let watched = std::time::Instant::now();
+    while watched.elapsed() < Duration::from_millis(2500) {
+        assert!(
+            group.running().all(|replica| !replica.status().ready),
+            "a leader without acknowledged records"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(group.replicas[&amnesiac].status().on_probation);
+    group.replicas.get_mut(&leader).unwrap().start();
+    group.write_many(200, 20, 100).await;
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        assert!(numbers(100, 50).iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_flipped_bit_below_the_durable_end_is_repaired_from_a_peer() {
+    let mut group = Group::formed(3, &Shape { flush: FlushMode::Sync, ..Shape::default() }).await;
+    group.write_many(0, 300, 500).await;
+    group.converge().await;
+    let broken = group.leader().await % 3 + 1;
+    let peers: Vec<(u64, String)> =
+        group.addresses().into_iter().filter(|(node, _)| *node != broken).collect();
+    let segment_bytes = group.shape.segment_bytes;
+    let replica = group.replicas.get_mut(&broken).unwrap();
+    replica.log().flush().unwrap();
+    let before = replica.log().read(segment_bytes, 4096).unwrap().to_vec();
+    replica.kill();
+    {
+        let segments = replica.segments().unwrap();
+        for position in [segment_bytes + 700, segment_bytes + 2500] {
+            let byte = segments.read(position, 1).unwrap()[0] ^ 1;
+            segments.write_at(position, &[std::io::IoSlice::new(&[byte])]).unwrap();
+        }
+    }
+    assert!(matches!(replica.try_start(0), Err(LogError::Damaged { .. })));
+    let segments = std::sync::Arc::new(replica.segments().unwrap());
+    let (config, disk) = (replica.config(0), replica.disk());
+    let repaired = raft_log::repair(&config, disk, segments, &peers).await.unwrap();
+    assert!(repaired.entries >= 1, "{repaired:?}");
+    drop(config);
+    replica.start();
+    assert_eq!(replica.log().read(segment_bytes, 4096).unwrap(), before);
+    group.write_many(300, 20, 500).await;
     group.converge().await;
     group.assert_identical();
 }
