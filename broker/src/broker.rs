@@ -1,47 +1,30 @@
 //! The running broker: wires the rooms in order, and stops them in reverse order. Knows nothing of messages.
 
-use crate::arrivals::Arrivals;
-use crate::clients::{ClientRegistry, RegistryLimits};
-use crate::clock::now_ms;
-use crate::config::{Config, Identity, LiveConfig};
+use crate::config::{Config, Identity};
 use crate::delay_service::DelayService;
 use crate::dispatch::Dispatch;
 use crate::error::BrokerError;
 use crate::figures;
-use crate::gate::Gate;
 use crate::housekeeping;
-use crate::journal::Journal;
 use crate::listeners::{Listeners, Router};
-use crate::metadata::{
-    Metadata, MetadataCommand, MetadataFiles, MetadataLimits, SystemTopicNames, system_groups, system_topics,
-};
-use crate::node::{BrokerCounters, Node};
-use crate::order_locks::OrderLocks;
-use crate::registration::{Registrar, Rounds};
-use crate::stats::{BrokerStats, StatName};
-use crate::store_config;
-use crate::workers::Workers;
+use crate::node::Node;
+use crate::opening::open_node;
+use crate::registration::Registrar;
+use crate::replication::{Group, ReplicaDispatch, watch};
 use daemon::{Shutdown, Tasks};
 use disk::{Disk, RealDisk};
-use parking_lot::{Mutex, RwLock};
+use remoting::Handler;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Hooks, MessageStore, StoreError};
+use store::StoreError;
 
-/// Most consumer offsets.
-const OFFSETS_MAX: usize = 2_000_000;
-/// Most locks of orderly consumers.
-const LOCKS_MAX: usize = 1_000_000;
-/// Most keys of each statistic.
-const STATS_MAX: usize = 200_000;
-/// Threads for requests that may wait, and how many of those may wait for a thread.
-const ERRAND_THREADS: usize = 4;
-const ERRANDS_MAX: usize = 10_000;
 /// How long a start waits for the name servers, and a stop for the broker's own tasks.
 const FIRST_REGISTRATION: Duration = Duration::from_secs(3);
 const TASKS_STOP: Duration = Duration::from_secs(5);
+/// How long a stop tries to hand leadership over.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// What a broker is started with.
 #[derive(Debug, Default)]
@@ -84,9 +67,9 @@ impl Broker {
         housekeeping::start(&tasks, &node);
         figures::start(&tasks, &node).await?;
         let delays = DelayService::start(&node)?;
-        router.serve(Arc::new(Dispatch::new(Arc::clone(&node))));
+        router.serve(handler(&tasks, &node));
         let registration = Tasks::new();
-        Registrar::start(&registration, &node.config, &node.identity, &node.metadata, &node.rounds);
+        Registrar::start(&registration, &node);
         let broker = Self { node, listeners, delays, registration, tasks };
         broker.wait_for_registration().await;
         Ok(broker)
@@ -109,11 +92,17 @@ impl Broker {
 
     /// Stops: nobody is sent here any more, everybody is answered, everything is kept.
     pub async fn stop(self) -> Result<(), BrokerError> {
+        if let Some(group) = &self.node.group {
+            hand_over(group).await;
+        }
         self.registration.stop(TASKS_STOP).await;
         self.node.gate.close();
         self.node.arrivals.wake_all();
         self.listeners.stop().await;
         self.tasks.stop(TASKS_STOP).await;
+        if let Some(group) = &self.node.group {
+            group.stop().await?;
+        }
         let (node, delays) = (self.node, self.delays);
         let closed = tokio::task::spawn_blocking(move || {
             delays.stop();
@@ -144,87 +133,29 @@ pub async fn run(start: Start, shutdown: Shutdown) -> Result<(), BrokerError> {
     broker.stop().await
 }
 
+/// Who answers: the broker itself, or, in a group, whoever leads.
+fn handler(tasks: &Tasks, node: &Arc<Node>) -> Arc<dyn Handler> {
+    let Some(group) = &node.group else { return Arc::new(Dispatch::new(Arc::clone(node))) };
+    let dispatch = Arc::new(ReplicaDispatch::new(node, group));
+    watch::start(tasks, node, group, &dispatch);
+    dispatch
+}
+
+/// Gives the lead away, and goes on forwarding until clients have noticed.
+async fn hand_over(group: &Group) {
+    group.hand_over(HAND_OVER).await;
+    watch::linger(group).await;
+}
+
 /// Modes that this release does not serve are refused by name, not half served.
 fn refuse_unserved(config: &Config) -> Result<(), BrokerError> {
     use crate::config::BrokerRole;
     if config.raft.enabled {
-        return Err(BrokerError::ModeUnserved { mode: "Raft mode (enableDLegerCommitLog=true)" });
+        return Ok(());
     }
     match config.store.broker_role {
         BrokerRole::AsyncMaster => Ok(()),
         BrokerRole::SyncMaster => Err(BrokerError::ModeUnserved { mode: "brokerRole=SYNC_MASTER" }),
         BrokerRole::Slave => Err(BrokerError::ModeUnserved { mode: "brokerRole=SLAVE" }),
     }
-}
-
-/// Opens files and makes the rooms.
-fn open_node(start: Start, identity: Identity, disk: Arc<dyn Disk>) -> Result<Arc<Node>, BrokerError> {
-    let Start { config, config_file } = start;
-    let arrivals = Arc::new(Arrivals::new(config.broker.held_pulls_max));
-    let fatal = |error: &StoreError| daemon::fatal(format_args!("the store failed: {error}"));
-    let hooks = Hooks::new(Arc::clone(&arrivals) as Arc<dyn store::ArrivalListener>, Arc::new(fatal));
-    let store = MessageStore::open(store_config::store_config(&config), Arc::clone(&disk), hooks)?;
-    let (metadata, journal) = open_metadata(&config, &identity, &disk)?;
-    let threads = |what| move |source| BrokerError::Threads { what, source: Arc::new(source) };
-    let keys = &config.broker;
-    let cold_reads = Workers::start("cold-read", keys.cold_read_threads, keys.cold_reads_max);
-    let errands = Workers::start("errand", ERRAND_THREADS, ERRANDS_MAX);
-    let stats = BrokerStats::new(STATS_MAX);
-    let limits = RegistryLimits { groups: keys.groups_max, ..RegistryLimits::default() };
-    let node = Arc::new(Node {
-        config_file,
-        identity: identity.clone(),
-        metadata,
-        journal,
-        log: Arc::clone(&store) as Arc<dyn crate::message_log::MessageLog>,
-        store,
-        clients: RwLock::new(ClientRegistry::new(limits)),
-        arrivals: Arc::clone(&arrivals),
-        locks: Mutex::new(OrderLocks::new(LOCKS_MAX)),
-        delay_levels: config.delay_levels(),
-        counters: BrokerCounters {
-            put: stats.item(StatName::BrokerPutNums, &identity.cluster),
-            got: stats.item(StatName::BrokerGetNums, &identity.cluster),
-        },
-        stats,
-        throughput: crate::stats::Throughput::default(),
-        day_totals: Mutex::default(),
-        rounds: Arc::new(Rounds::new(config.name_servers().len())),
-        cold_reads: cold_reads.map_err(threads("cold reads"))?,
-        errands: errands.map_err(threads("errands"))?,
-        gate: Gate::default(),
-        started_ms: now_ms(),
-        unique_keys: std::sync::atomic::AtomicU16::new(0),
-        memory_span: store_config::read_limits(&config).memory_span,
-        config: Arc::new(LiveConfig::new(config)),
-        disk,
-    });
-    arrivals.attach(&node);
-    Ok(node)
-}
-
-/// Loads the tables and adds the topics and groups that every broker has.
-fn open_metadata(
-    config: &Config,
-    identity: &Identity,
-    disk: &Arc<dyn Disk>,
-) -> Result<(Arc<Metadata>, Journal), BrokerError> {
-    let files = MetadataFiles::open(Arc::clone(disk), &config.root_dir())?;
-    let limits = MetadataLimits {
-        topics: config.broker.topics_max,
-        groups: config.broker.groups_max,
-        offsets: OFFSETS_MAX,
-    };
-    let metadata = Arc::new(Metadata::new(limits));
-    files.load(&metadata)?;
-    let journal = Journal::new(Arc::clone(&metadata), files);
-    let delay_levels = config.delay_levels().max();
-    let names = SystemTopicNames { cluster: &identity.cluster, broker: &identity.broker, delay_levels };
-    let mut topics = system_topics(&config.broker, names);
-    topics.retain(|topic| metadata.topic(&topic.topic_name).is_none());
-    journal.propose(&MetadataCommand::PutTopics { configs: topics, stamp: journal.stamp() })?;
-    let mut groups = system_groups();
-    groups.retain(|group| metadata.group(&group.group_name).is_none());
-    journal.propose(&MetadataCommand::PutGroups { configs: groups, stamp: journal.stamp() })?;
-    Ok((metadata, journal))
 }

@@ -94,6 +94,12 @@ impl Levels {
     fn run(mut self, stop: &Stop) {
         loop {
             let now = now_ms();
+            if !self.node.leads() {
+                if stop.sleep(TICK) {
+                    return;
+                }
+                continue;
+            }
             let mut next = now + TICK.as_millis() as i64;
             for at in 0..self.levels.len() {
                 let level = self.levels[at];
@@ -128,8 +134,12 @@ impl Levels {
             self.node.store.max_offset(topic::SCHEDULE, queue),
         );
         // A level never goes further back than its queue, nor further on than its end.
-        let known =
-            self.node.metadata.delays.get(level).and_then(|offset| u64::try_from(offset).ok()).unwrap_or(min);
+        let known = self
+            .node
+            .journal
+            .delay_progress(level)
+            .and_then(|offset| u64::try_from(offset).ok())
+            .unwrap_or(min);
         let from = known.clamp(min, max.max(min));
         if from >= max {
             return Ok(soon);

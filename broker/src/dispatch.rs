@@ -8,6 +8,7 @@ use crate::processor::{
     client_manage, consume_stats, consumer_manage, lock_batch, pull_message, query_message, query_queue,
     queue_offset, send_back, send_message,
 };
+use crate::replication::admin as raft;
 use crate::reply::{Answer, reply};
 use protocol::{RemotingCommand, RequestCode};
 use remoting::{Connection, Handler};
@@ -98,6 +99,11 @@ fn deed(code: RequestCode) -> Option<Deed> {
         RequestCode::DeleteExpiredCommitLog => Errand(admin_broker::delete_expired),
         RequestCode::GetBrokerConfig => Now(admin_config::get),
         RequestCode::UpdateBrokerConfig => Errand(admin_config::update),
+
+        RequestCode::RaftStatus => Now(raft::status),
+        RequestCode::RaftAddReplica => Own(raft::add_replica),
+        RequestCode::RaftRemoveReplica => Own(raft::remove_replica),
+        RequestCode::RaftTransferLeader => Own(raft::transfer_leader),
         _ => return None,
     })
 }
@@ -114,7 +120,8 @@ impl Dispatch {
         Self { node }
     }
 
-    fn serve(&self, connection: &Arc<Connection>, request: RemotingCommand) {
+    /// Serves one request, or has it served.
+    pub fn serve(&self, connection: &Arc<Connection>, request: RemotingCommand) {
         match request.request_code().and_then(deed) {
             None => reply(connection, &request, Err(BrokerError::CodeUnsupported(request.code))),
             Some(Deed::Now(processor)) => {

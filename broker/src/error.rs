@@ -129,6 +129,16 @@ pub enum BrokerError {
     Threads { what: &'static str, source: Arc<std::io::Error> },
     #[error("{mode} is not served by this release")]
     ModeUnserved { mode: &'static str },
+
+    // Raft mode
+    #[error("this replica does not lead its group; nothing was done")]
+    NotLeader,
+    #[error("the lead was lost while this was under way: it may have been done, or not")]
+    OutcomeUnknown,
+    #[error("the group refused: {0}")]
+    Proposal(String),
+    #[error("raft: {0}")]
+    Raft(String),
 }
 
 impl From<DaemonError> for BrokerError {
@@ -163,7 +173,9 @@ impl From<&BrokerError> for ResponseCode {
             | BrokerError::ConfigKeyForbidden { .. } => Self::NoPermission,
             BrokerError::TopicUnknown { .. } | BrokerError::AdminTopicUnknown { .. } => Self::TopicNotExist,
             BrokerError::Busy => Self::SystemBusy,
-            BrokerError::Stopping | BrokerError::Opening => Self::ServiceNotAvailable,
+            BrokerError::Stopping | BrokerError::Opening | BrokerError::NotLeader => {
+                Self::ServiceNotAvailable
+            }
             BrokerError::Store(error) => store_code(error),
             BrokerError::GroupUnknown { .. } => Self::SubscriptionGroupNotExist,
             BrokerError::SubscriptionMalformed { .. } => Self::SubscriptionParseFailed,
@@ -191,6 +203,9 @@ impl From<&BrokerError> for ResponseCode {
             | BrokerError::Bind { .. }
             | BrokerError::Remoting(_)
             | BrokerError::Threads { .. }
+            | BrokerError::OutcomeUnknown
+            | BrokerError::Proposal(_)
+            | BrokerError::Raft(_)
             | BrokerError::ModeUnserved { .. } => Self::SystemError,
         }
     }

@@ -7,6 +7,7 @@
 use crate::clock::now_ms;
 use crate::error::BrokerError;
 use crate::metadata::{Metadata, MetadataCommand, MetadataFiles, Stamp};
+use crate::replication::GroupJournal;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,23 +21,102 @@ struct Saved {
 
 /// Changes metadata and keeps it.
 #[derive(Debug)]
-pub struct Journal {
+pub enum Journal {
+    /// Applied at once, kept in files.
+    Files(FileJournal),
+    /// Proposed to the replicated log.
+    Group(Arc<GroupJournal>),
+}
+
+impl Journal {
+    /// The time and term of a change that is made now.
+    pub fn stamp(&self) -> Stamp {
+        let state_version = match self {
+            Self::Files(_) => 0,
+            Self::Group(group) => group.term(),
+        };
+        Stamp { at_ms: now_ms(), state_version }
+    }
+
+    /// Makes one change, and returns when it is kept. May wait: called from worker threads.
+    pub fn propose(&self, command: &MetadataCommand) -> Result<(), BrokerError> {
+        match self {
+            Self::Files(files) => files.propose(command),
+            Self::Group(group) => group.propose_and_wait(command),
+        }
+    }
+
+    /// Notes how far a group has consumed: the same change as `CommitOffsets`, without building a command for it.
+    pub fn commit_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) {
+        match self {
+            Self::Files(files) => drop(files.metadata.offsets.commit(group, topic, queue, offset)),
+            Self::Group(journal) => journal.note_offset(group, topic, queue, offset),
+        }
+    }
+
+    /// The offset that a group's next pull is sent to after a reset.
+    pub fn take_reset(&self, group: &str, topic: &str, queue: u32) -> Option<i64> {
+        match self {
+            Self::Files(files) => files.metadata.offsets.take_reset(group, topic, queue),
+            Self::Group(journal) => journal.take_reset(group, topic, queue),
+        }
+    }
+
+    /// Notes how far a delay level has been delivered.
+    pub fn advance_delay(&self, level: u32, offset: i64) {
+        match self {
+            Self::Files(files) => files.metadata.delays.advance(level, offset),
+            Self::Group(group) => group.advance_delay(level, offset),
+        }
+    }
+
+    /// How far a delay level has been delivered, as far as whoever delivers knows.
+    pub fn delay_progress(&self, level: u32) -> Option<i64> {
+        match self {
+            Self::Files(files) => files.metadata.delays.get(level),
+            Self::Group(group) => group.delay_progress(level),
+        }
+    }
+
+    /// Writes the consumer offsets, if any changed since they were written last. A group has them in its log.
+    pub fn flush_offsets(&self) -> Result<(), BrokerError> {
+        match self {
+            Self::Files(files) => files.flush_offsets(),
+            Self::Group(_) => Ok(()),
+        }
+    }
+
+    /// Writes the delay progress, if it changed since it was written last.
+    pub fn flush_delays(&self) -> Result<(), BrokerError> {
+        match self {
+            Self::Files(files) => files.flush_delays(),
+            Self::Group(_) => Ok(()),
+        }
+    }
+
+    /// Writes everything: the broker stops.
+    pub fn flush_all(&self) -> Result<(), BrokerError> {
+        match self {
+            Self::Files(files) => files.flush_all(),
+            Self::Group(_) => Ok(()),
+        }
+    }
+}
+
+/// The door of the classic modes.
+#[derive(Debug)]
+pub struct FileJournal {
     metadata: Arc<Metadata>,
     files: MetadataFiles,
     /// Held while a change is applied and written, so that a file never goes back to an older table.
     saved: Mutex<Saved>,
 }
 
-impl Journal {
+impl FileJournal {
     /// Opens the door to tables that were loaded from these files.
     pub fn new(metadata: Arc<Metadata>, files: MetadataFiles) -> Self {
         let saved = Saved { offset_changes: metadata.offsets.changes(), delays: metadata.delays.all() };
         Self { metadata, files, saved: Mutex::new(saved) }
-    }
-
-    /// The time and term of a change that is made now.
-    pub fn stamp(&self) -> Stamp {
-        Stamp { at_ms: now_ms(), state_version: 0 }
     }
 
     /// Makes one change, and returns when it is kept.
@@ -65,21 +145,6 @@ impl Journal {
             | MetadataCommand::Announce { .. }
             | MetadataCommand::DelayProgress { .. } => Ok(()),
         }
-    }
-
-    /// Notes how far a group has consumed: the same change as `CommitOffsets`, without building a command for it.
-    pub fn commit_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) -> bool {
-        self.metadata.offsets.commit(group, topic, queue, offset)
-    }
-
-    /// The offset that a group's next pull is sent to after a reset; it is handed out once.
-    pub fn take_reset(&self, group: &str, topic: &str, queue: u32) -> Option<i64> {
-        self.metadata.offsets.take_reset(group, topic, queue)
-    }
-
-    /// Notes how far a delay level has been delivered.
-    pub fn advance_delay(&self, level: u32, offset: i64) {
-        self.metadata.delays.advance(level, offset);
     }
 
     /// Writes the consumer offsets, if any changed since they were written last.
@@ -127,7 +192,7 @@ mod tests {
             MetadataFiles::open(Arc::clone(disk) as Arc<dyn Disk>, Path::new("/store")).expect("a directory");
         let metadata = Arc::new(Metadata::new(MetadataLimits { topics: 9, groups: 9, offsets: 9 }));
         files.load(&metadata).expect("loads");
-        (Arc::clone(&metadata), Journal::new(metadata, files))
+        (Arc::clone(&metadata), Journal::Files(FileJournal::new(metadata, files)))
     }
 
     #[test]

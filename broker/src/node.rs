@@ -53,6 +53,8 @@ pub struct Node {
     pub metadata: Arc<Metadata>,
     /// The door through which they change.
     pub journal: Journal,
+    /// The Raft group that this broker is a replica of.
+    pub group: Option<Arc<crate::replication::Group>>,
     /// Where messages go.
     pub log: Arc<dyn MessageLog>,
     /// Where messages are read.
@@ -90,6 +92,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether this broker does what only one of its name may do: a replica does while it leads.
+    pub fn leads(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| group.standing.leads())
+    }
+
     /// Adds or changes topics, and returns when the name servers know them.
     pub fn put_topics(&self, configs: Vec<TopicConfig>) -> Result<(), BrokerError> {
         if configs.is_empty() {

@@ -102,6 +102,12 @@ impl OrderLocks {
         self.count = count;
     }
 
+    /// Forgets all locks.
+    pub fn clear(&mut self) {
+        self.groups.clear();
+        self.count = 0;
+    }
+
     /// How many queues are locked, expired ones included.
     pub fn len(&self) -> usize {
         self.count

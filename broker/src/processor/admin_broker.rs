@@ -3,6 +3,7 @@
 use super::queue_offset::signed;
 use super::runtime_info;
 use crate::node::Node;
+use crate::replication::retention;
 use crate::reply::{Answer, success};
 use protocol::RemotingCommand;
 use protocol::body::{Body, HARuntimeInfo, KVTable};
@@ -35,7 +36,10 @@ pub fn clean_expired_queues(
 
 /// DELETE_EXPIRED_COMMITLOG: deletes expired files now, whatever the hour.
 pub fn delete_expired(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
-    let deleted = node.store.clean(true)?;
+    let deleted = match &node.group {
+        Some(group) => group.runtime.block_on(retention::clean(node, group, true))?,
+        None => node.store.clean(true)?,
+    };
     tracing::info!(deleted, "deleted expired files on request");
     Ok(success())
 }

@@ -58,6 +58,13 @@ fn begins_at_zero(node: &Node, topic: &str, queue: u32) -> bool {
 /// UPDATE_CONSUMER_OFFSET. The last write wins, backwards too; ignored while a reset waits for the group.
 pub fn update_offset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: UpdateConsumerOffsetRequestHeader = request.header()?;
+    let queue = check_update(node, &header)?;
+    node.journal.commit_offset(&header.consumer_group, &header.topic, queue, header.commit_offset);
+    Ok(success())
+}
+
+/// Whether an offset may be committed; tells the queue.
+pub fn check_update(node: &Node, header: &UpdateConsumerOffsetRequestHeader) -> Result<u32, BrokerError> {
     let group = node.metadata.group(&header.consumer_group);
     group.ok_or_else(|| BrokerError::GroupUnknown { group: header.consumer_group.as_str().to_owned() })?;
     let topic = node.metadata.topic(&header.topic);
@@ -71,8 +78,7 @@ pub fn update_offset(node: &Arc<Node>, _connection: &Arc<Connection>, request: &
         let value = header.commit_offset.to_string();
         return Err(BrokerError::Parameter { name: "commitOffset", value, allowed: "0 or more" });
     }
-    node.journal.commit_offset(&header.consumer_group, &header.topic, queue, header.commit_offset);
-    Ok(success())
+    Ok(queue)
 }
 
 /// A queue id that a client sent.

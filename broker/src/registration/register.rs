@@ -7,6 +7,8 @@
 use super::Rounds;
 use crate::config::{Identity, LiveConfig};
 use crate::metadata::Metadata;
+use crate::node::Node;
+use crate::replication::Group;
 use bytes::Bytes;
 use daemon::{Shutdown, Tasks};
 use parking_lot::Mutex;
@@ -21,6 +23,8 @@ use std::time::Duration;
 const DEBOUNCE: Duration = Duration::from_millis(2);
 /// A name server that did not answer is tried again after so long.
 const RETRY: Duration = Duration::from_secs(2);
+/// Tells our own name server that a survivor may stand in for id 0; others ignore it (docs/adr/0002).
+const RAFT_GROUP: &str = "raftGroup";
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -30,6 +34,7 @@ pub struct Registrar {
     config: Arc<LiveConfig>,
     identity: Identity,
     metadata: Arc<Metadata>,
+    group: Option<Arc<Group>>,
     client: RemotingClient,
     rounds: Arc<Rounds>,
     /// The last body and the topic table it was made of, so that all name servers share one.
@@ -61,23 +66,18 @@ impl Handler for Lost {
 
 impl Registrar {
     /// Starts to register, one task for each name server; `wait` on the rounds to know when it is done.
-    pub fn start(
-        tasks: &Tasks,
-        config: &Arc<LiveConfig>,
-        identity: &Identity,
-        metadata: &Arc<Metadata>,
-        rounds: &Arc<Rounds>,
-    ) {
-        let lost = Arc::new(Lost { rounds: Arc::clone(rounds) });
+    pub fn start(tasks: &Tasks, node: &Node) {
+        let lost = Arc::new(Lost { rounds: Arc::clone(&node.rounds) });
         let registrar = Arc::new(Self {
-            config: Arc::clone(config),
-            identity: identity.clone(),
-            metadata: Arc::clone(metadata),
+            config: Arc::clone(&node.config),
+            identity: node.identity.clone(),
+            metadata: Arc::clone(&node.metadata),
+            group: node.group.clone(),
             client: RemotingClient::new(ClientConfig::default(), lost),
-            rounds: Arc::clone(rounds),
+            rounds: Arc::clone(&node.rounds),
             body: Mutex::default(),
         });
-        for (number, server) in config.get().name_servers().into_iter().enumerate() {
+        for (number, server) in node.config.get().name_servers().into_iter().enumerate() {
             let registrar = Arc::clone(&registrar);
             let name = format!("register at {server}");
             tasks.spawn(name, move |shutdown| async move { registrar.run(number, &server, shutdown).await });
@@ -107,20 +107,33 @@ impl Registrar {
 
     async fn register(&self, server: &str) -> bool {
         let config = self.config.get();
+        let (broker_id, term) = self.seat();
         let header = RegisterBrokerRequestHeader {
             broker_name: (&*self.identity.broker).into(),
             broker_addr: self.identity.address.to_string().into(),
             cluster_name: (&*self.identity.cluster).into(),
             ha_server_addr: self.identity.ha_address.to_string().into(),
-            broker_id: self.identity.broker_id,
+            broker_id,
             heartbeat_timeout_millis: None,
             enable_acting_master: Some(false),
             compressed: false,
             body_crc32: 0,
         };
-        let request = RemotingCommand::request_with(RequestCode::RegisterBroker, &header)
-            .with_body(self.body(config.broker.broker_permission));
+        let body = self.body(config.broker.broker_permission, term);
+        let mut request = RemotingCommand::request_with(RequestCode::RegisterBroker, &header).with_body(body);
+        if term.is_some() {
+            request.ext_fields.insert(RAFT_GROUP, "true");
+        }
         self.call(server, request, config.broker.register_timeout.duration()).await
+    }
+
+    /// Under which id this broker is found, and in which term: both at once, or a deposed leader could bear a new term.
+    /// Id 0 is whoever leads; a replica that follows has an id of its own, as in DLedger.
+    fn seat(&self) -> (i64, Option<i64>) {
+        match &self.group {
+            None => (self.identity.broker_id, None),
+            Some(group) => group.seat(),
+        }
     }
 
     async fn farewell(&self, server: &str) {
@@ -128,7 +141,7 @@ impl Registrar {
             broker_name: (&*self.identity.broker).into(),
             broker_addr: self.identity.address.to_string().into(),
             cluster_name: (&*self.identity.cluster).into(),
-            broker_id: self.identity.broker_id,
+            broker_id: self.seat().0,
         };
         let request = RemotingCommand::request_with(RequestCode::UnregisterBroker, &header);
         self.call(server, request, FAREWELL).await;
@@ -150,9 +163,11 @@ impl Registrar {
     }
 
     /// All topics. What the broker as a whole does not permit, no topic permits.
-    fn body(&self, broker_permission: i32) -> Bytes {
+    fn body(&self, broker_permission: i32, term: Option<i64>) -> Bytes {
         let topics = self.metadata.topics.read();
-        let version = *topics.version();
+        let mut version = *topics.version();
+        // The term fences: a name server refuses id 0 from an older one.
+        version.state_version = term.unwrap_or(version.state_version);
         let key = (version.counter, version.timestamp, version.state_version, broker_permission);
         let mut body = self.body.lock();
         if let Some((known, body)) = &*body

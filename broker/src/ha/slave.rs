@@ -1,0 +1,218 @@
+//! The slave's side: follows a master's log byte by byte and says how far it got.
+//!
+//! The master's address comes from the name servers and may change at any time. Every transfer must
+//! begin exactly where our log ends; anything else closes the connection and is said in one line,
+//! because two logs that differ must never be joined.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use daemon::Tasks;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+
+use super::frame;
+use super::log::HaLog;
+
+/// What a slave keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct HaSlaveConfig {
+    /// Longest silence towards the master (`haSendHeartbeatInterval`).
+    pub heartbeat: Duration,
+    /// Longest silence of the master (`haHousekeepingInterval`).
+    pub silence_max: Duration,
+    /// Wait before the next try after a failure. RocketMQ waits 5 s.
+    pub retry: Duration,
+}
+
+/// What is known of the slave's own connection, for `haStatus`.
+#[derive(Debug)]
+pub struct SlaveStatus {
+    connected: AtomicBool,
+    received: AtomicU64,
+    master: Mutex<String>,
+    read_last: Mutex<Option<Instant>>,
+    written_last: Mutex<Option<Instant>>,
+}
+
+impl SlaveStatus {
+    fn new() -> Self {
+        Self {
+            connected: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+            master: Mutex::default(),
+            read_last: Mutex::default(),
+            written_last: Mutex::default(),
+        }
+    }
+
+    /// Whether the master is connected.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the log received since the start.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// The master's HA address; empty before the first connection.
+    pub fn master(&self) -> String {
+        self.master.lock().clone()
+    }
+
+    /// When the master last said something.
+    pub fn read_last(&self) -> Option<Instant> {
+        *self.read_last.lock()
+    }
+
+    /// When we last reported.
+    pub fn written_last(&self) -> Option<Instant> {
+        *self.written_last.lock()
+    }
+}
+
+/// The follower.
+pub struct HaSlave {
+    log: Arc<dyn HaLog>,
+    config: HaSlaveConfig,
+    status: Arc<SlaveStatus>,
+}
+
+impl HaSlave {
+    /// Follows whatever master `master` names, until the tasks are stopped.
+    pub fn start(
+        tasks: &Tasks,
+        mut master: watch::Receiver<Option<String>>,
+        log: Arc<dyn HaLog>,
+        config: HaSlaveConfig,
+    ) -> Arc<SlaveStatus> {
+        let status = Arc::new(SlaveStatus::new());
+        let slave = Self { log, config, status: status.clone() };
+        tasks.spawn("ha follow", |shutdown| async move {
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = slave.run(&mut master) => {}
+            }
+        });
+        status
+    }
+
+    async fn run(&self, master: &mut watch::Receiver<Option<String>>) {
+        loop {
+            let Some(address) = master.borrow_and_update().clone() else {
+                if master.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let ended = tokio::select! {
+                ended = self.follow(&address) => ended,
+                changed = master.changed() => match changed {
+                    Ok(()) => Ok(()),
+                    Err(_) => return,
+                },
+            };
+            self.status.connected.store(false, Ordering::Release);
+            if let Err(error) = ended {
+                tracing::warn!(master = address, %error, "master lost");
+            }
+            let _ = tokio::time::timeout(self.config.retry, master.changed()).await;
+        }
+    }
+
+    async fn follow(&self, address: &str) -> std::io::Result<()> {
+        let stream = tokio::time::timeout(self.config.retry, TcpStream::connect(address)).await??;
+        stream.set_nodelay(true)?;
+        let (reading, mut writing) = stream.into_split();
+        let end = self.log.end();
+        writing.write_all(&end.to_be_bytes()).await?;
+        tracing::info!(master = address, end, "following");
+        *self.status.master.lock() = address.to_owned();
+        self.status.connected.store(true, Ordering::Release);
+        let (appended, reports) = watch::channel(Ok(end));
+        tokio::select! {
+            ended = self.hear(reading, end, appended) => ended,
+            ended = self.report(writing, reports) => ended,
+        }
+    }
+
+    /// Appends what the master sends.
+    async fn hear(
+        &self,
+        mut reading: OwnedReadHalf,
+        mut next: u64,
+        appended: watch::Sender<Result<u64, String>>,
+    ) -> std::io::Result<()> {
+        let appended = Arc::new(appended);
+        let mut input = BytesMut::with_capacity(256 * 1024);
+        loop {
+            while let Some((head, body)) = frame::take_transfer(&mut input).map_err(std::io::Error::other)? {
+                // An empty slave begins wherever the master says.
+                if head.position != next && next != 0 {
+                    let position = head.position;
+                    return Err(std::io::Error::other(format!("a transfer at {position} does not continue {next}")));
+                }
+                if body.is_empty() {
+                    continue;
+                }
+                next = head.position + body.len() as u64;
+                self.status.received.fetch_add(body.len() as u64, Ordering::Relaxed);
+                self.append(head.position, body, &appended).await?;
+            }
+            input.reserve(256 * 1024);
+            let read = tokio::time::timeout(self.config.silence_max, reading.read_buf(&mut input)).await??;
+            if read == 0 {
+                return Ok(());
+            }
+            *self.status.read_last.lock() = Some(Instant::now());
+        }
+    }
+
+    /// Hands bytes to the log; when it is busy, waits until it has taken some.
+    async fn append(
+        &self,
+        position: u64,
+        body: bytes::Bytes,
+        appended: &Arc<watch::Sender<Result<u64, String>>>,
+    ) -> std::io::Result<()> {
+        let mut progress = appended.subscribe();
+        loop {
+            let told = appended.clone();
+            let done = Box::new(move |result: Result<u64, store::StoreError>| {
+                told.send_replace(result.map_err(|error| error.to_string()));
+            });
+            match self.log.append(position, body.clone(), done) {
+                Ok(()) => return Ok(()),
+                Err(store::StoreError::Busy { .. }) => {
+                    if progress.changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(std::io::Error::other(error)),
+            }
+        }
+    }
+
+    /// Says where our log ends, at once when it grew and from time to time when it did not.
+    async fn report(
+        &self,
+        mut writing: OwnedWriteHalf,
+        mut appended: watch::Receiver<Result<u64, String>>,
+    ) -> std::io::Result<()> {
+        loop {
+            let changed = tokio::time::timeout(self.config.heartbeat, appended.changed()).await;
+            if matches!(changed, Ok(Err(_))) {
+                return Ok(());
+            }
+            let end = appended.borrow_and_update().clone().map_err(std::io::Error::other)?;
+            writing.write_all(&end.to_be_bytes()).await?;
+            *self.status.written_last.lock() = Some(Instant::now());
+        }
+    }
+}

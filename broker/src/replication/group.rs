@@ -1,0 +1,281 @@
+//! One replica of a Raft group: opened in order, watched while it runs, stopped after somebody else leads.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use disk::{Disk, Segments};
+use raft_log::{Fatal, FlushMode, GroupError, RaftLog, RaftLogConfig, Role, Status};
+use store::{Hooks, MessageStore, StoreConfig};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::group_journal::GroupJournal;
+use super::sink::{OnCommand, Replica, Sink};
+use super::stamper::QueueStamper;
+use super::standing::{Place, Standing};
+use super::state_file::StateFile;
+use super::table_state;
+use crate::config::{Config, FlushDiskType, Identity, RaftPeer};
+use crate::error::BrokerError;
+use crate::metadata::{Metadata, MetadataCommand, MetadataFiles};
+use crate::registration::Rounds;
+use crate::store_config;
+
+/// What Raft itself keeps lies here, under the store's root.
+const DIRECTORY: &str = "raft";
+/// How long a stop waits for the log.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// A replica and what belongs to it.
+#[derive(Debug)]
+pub struct Group {
+    pub(crate) name: String,
+    /// This replica's Raft node: the number in its `dLegerSelfId`.
+    pub(crate) number: u64,
+    pub(crate) peers: Vec<RaftPeer>,
+    pub(crate) log: Arc<RaftLog>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) journal: Arc<GroupJournal>,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) segments: Arc<Segments>,
+    /// Where deeds of the log are waited for by threads that may wait.
+    pub(crate) runtime: Handle,
+    /// What a classic store's tables held, to be proposed once by the first leader.
+    pub(crate) inherited: Vec<MetadataCommand>,
+    /// Raised when a member announced itself.
+    pub(crate) announced: Arc<Notify>,
+    /// Requests forwarded or parked so far: a stop waits until nobody comes any more.
+    pub(crate) strangers: AtomicU64,
+}
+
+/// What a replica is opened with.
+pub(crate) struct Opening<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) identity: &'a Identity,
+    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) hooks: Hooks,
+    pub(crate) metadata: &'a Arc<Metadata>,
+    pub(crate) rounds: &'a Arc<Rounds>,
+}
+
+/// The number of a replica: the digits in its name, as in `n0`.
+pub(crate) fn number_of(id: &str) -> Option<u64> {
+    let digits: String = id.chars().skip_while(|letter| !letter.is_ascii_digit()).collect();
+    digits.parse().ok()
+}
+
+impl Group {
+    /// Opens the store on the log, and the log.
+    pub(crate) fn open(opening: Opening<'_>) -> Result<(Arc<MessageStore>, Arc<Self>), BrokerError> {
+        let Opening { config, identity, disk, hooks, metadata, rounds } = opening;
+        let keys = &config.raft;
+        let peers = keys
+            .peer_list()
+            .map_err(|wrong| BrokerError::Raft(format!("{} is {}", wrong.key, wrong.value)))?;
+        let me = peers.iter().find(|peer| peer.id == keys.self_id);
+        let me = me.ok_or_else(|| BrokerError::Raft(format!("{} is not among dLegerPeers", keys.self_id)))?;
+        let number = number_of(&me.id);
+        let number =
+            number.ok_or_else(|| BrokerError::Raft(format!("dLegerSelfId {} has no number", me.id)))?;
+        let listener = bind(config, &me.address)?;
+        let directory = config.root_dir().join(DIRECTORY);
+        let (prefix_end, inherited) =
+            if disk.exists(&directory) { (0, Vec::new()) } else { inherit(config, disk, &hooks)? };
+        let segments =
+            Segments::open(Arc::clone(disk), config.commit_log_dir(), config.store.commit_log_segment.0);
+        let segments = Arc::new(segments.map_err(|error| BrokerError::Disk(Arc::new(error)))?);
+        let store_config = without_retention(store_config::store_config(config));
+        let store = MessageStore::open_on(Arc::clone(&segments), store_config, Arc::clone(disk), hooks)?;
+        let announced = Arc::new(Notify::new());
+        let on_command = Arc::new(Effects {
+            store: Arc::clone(&store),
+            rounds: Arc::clone(rounds),
+            announced: Arc::clone(&announced),
+        });
+        let file = StateFile::new(Arc::clone(disk), &config.root_dir());
+        let replica =
+            Replica::open(Arc::clone(&store), Arc::clone(&segments), Arc::clone(metadata), file, on_command)
+                .map_err(raft_error)?;
+        let fatal = Fatal::new(|error| daemon::fatal(format_args!("the replicated log failed: {error}")));
+        let flush = match config.store.flush_disk_type {
+            FlushDiskType::SyncFlush => FlushMode::Sync,
+            FlushDiskType::AsyncFlush => FlushMode::Async,
+        };
+        let log_config = RaftLogConfig {
+            prefix_end,
+            flush_interval: config.store.flush_interval.duration(),
+            ..RaftLogConfig::new(&keys.group, number, listener, &me.address, directory, flush, fatal)
+        };
+        let stamper = Box::new(QueueStamper::new(store.queue_offsets()));
+        let sink = Box::new(Sink::new(Arc::clone(&replica)));
+        let log = RaftLog::start(log_config, Arc::clone(disk), Arc::clone(&segments), stamper, sink);
+        let log = Arc::new(log.map_err(|error| BrokerError::Raft(error.to_string()))?);
+        let standing = Arc::new(Standing::new());
+        let journal = GroupJournal::new(Arc::clone(&log), Arc::clone(&standing), Arc::clone(metadata));
+        tracing::info!(group = keys.group, node = number, address = %identity.address, "replica opened");
+        let group = Self {
+            name: keys.group.clone(),
+            number,
+            peers,
+            log,
+            standing,
+            journal: Arc::new(journal),
+            replica,
+            segments,
+            runtime: Handle::current(),
+            inherited,
+            announced,
+            strangers: AtomicU64::new(0),
+        };
+        Ok((store, Arc::new(group)))
+    }
+
+    /// The id under which a follower registers: DLedger's rule, one more than its number.
+    fn follower_id(&self) -> i64 {
+        i64::try_from(self.number).unwrap_or(i64::MAX - 1) + 1
+    }
+
+    /// Under which id this replica is found, and in which term.
+    pub(crate) fn seat(&self) -> (i64, Option<i64>) {
+        let signed = |term: u64| Some(i64::try_from(term).unwrap_or(i64::MAX));
+        match self.standing.place() {
+            Place::Leads { term } => (0, signed(term)),
+            Place::Follows { term, .. } | Place::Leaderless { term } => (self.follower_id(), signed(term)),
+        }
+    }
+
+    /// Forms the group when nobody has: the first of the peers asks the others until all are there.
+    pub(crate) async fn form(&self) {
+        let is_first = self.peers.iter().filter_map(|peer| number_of(&peer.id)).min() == Some(self.number);
+        let mut status = self.log.status();
+        while is_first && status.borrow_and_update().peers.is_empty() {
+            let members: BTreeMap<u64, String> = self
+                .peers
+                .iter()
+                .filter_map(|peer| Some((number_of(&peer.id)?, peer.address.clone())))
+                .collect();
+            match self.log.initialize(members).await {
+                Ok(()) => tracing::info!(group = self.name, "the group is formed"),
+                Err(GroupError::AlreadyFormed) => return,
+                Err(error) => tracing::info!(%error, "the group cannot be formed yet"),
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(200), status.changed()).await;
+        }
+    }
+
+    /// Gives the lead to another voter, and waits until it has it. Without other voters there is nobody to ask.
+    pub(crate) async fn hand_over(&self, patience: Duration) {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let status = self.log.status().borrow().clone();
+            let Some(heir) = heir(&status, self.number) else { return };
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                return tracing::warn!("nobody took the lead in time");
+            }
+            if let Err(error) = self.log.transfer_leader(heir, left.min(Duration::from_millis(300))).await {
+                tracing::debug!(heir, %error, "not taken; asking again");
+            }
+        }
+    }
+
+    /// Counts a request that another replica has to answer.
+    pub(crate) fn note_stranger(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Saves the tables and ends the log.
+    pub(crate) async fn stop(self: &Arc<Self>) -> Result<(), BrokerError> {
+        let group = Arc::clone(self);
+        let saved = tokio::task::spawn_blocking(move || group.replica.save()).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(%error, "the tables were not saved; the log has them");
+        }
+        self.log.stop(STOP_WITHIN).await.map_err(|error| BrokerError::Raft(error.to_string()))
+    }
+}
+
+/// Who should lead next, if this node leads and there is anybody.
+fn heir(status: &Status, me: u64) -> Option<u64> {
+    if status.role != Role::Leader {
+        return None;
+    }
+    let others = status.peers.iter().filter(|peer| peer.is_voter && peer.node != me);
+    others.max_by_key(|peer| peer.matched).map(|peer| peer.node)
+}
+
+fn raft_error(error: Box<dyn std::error::Error + Send + Sync>) -> BrokerError {
+    BrokerError::Raft(error.to_string())
+}
+
+/// The store must not delete what the log has not let go: it only watches the disk's gate.
+fn without_retention(mut config: StoreConfig) -> StoreConfig {
+    config.retention.delete_when = Vec::new();
+    config.retention.used_percent_max = 100;
+    config.retention.forced_enabled = false;
+    config
+}
+
+/// Takes the Raft port. The address names how others reach us; we listen wherever the broker listens.
+fn bind(config: &Config, address: &str) -> Result<TcpListener, BrokerError> {
+    let ip: IpAddr = config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let port: u16 = port.ok_or_else(|| BrokerError::Raft(format!("{address} has no port")))?;
+    let address = SocketAddr::new(ip, port);
+    TcpListener::bind(address)
+        .map_err(|error| BrokerError::Raft(format!("cannot listen on {address}: {error}")))
+}
+
+/// A classic store becomes a replica in place: recovers it once more as what it was, and says where it ends and what
+/// its tables hold.
+fn inherit(
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+    hooks: &Hooks,
+) -> Result<(u64, Vec<MetadataCommand>), BrokerError> {
+    if !disk.exists(&config.commit_log_dir()) {
+        return Ok((0, Vec::new()));
+    }
+    let classic = MessageStore::open(store_config::store_config(config), Arc::clone(disk), hooks.clone())?;
+    let end = classic.commit_log_max();
+    classic.close()?;
+    if end == 0 {
+        return Ok((0, Vec::new()));
+    }
+    let files = MetadataFiles::open(Arc::clone(disk), &config.root_dir())?;
+    let tables = Metadata::new(crate::opening::limits(config));
+    files.load(&tables)?;
+    tracing::info!(end, "a classic store becomes a replica");
+    Ok((end, table_state::history(&tables)))
+}
+
+/// What follows from a change of the tables, on every replica.
+struct Effects {
+    store: Arc<MessageStore>,
+    rounds: Arc<Rounds>,
+    announced: Arc<Notify>,
+}
+
+impl OnCommand for Effects {
+    fn applied(&self, command: &MetadataCommand, is_new_to_the_store: bool) {
+        match command {
+            MetadataCommand::PutTopics { .. } => drop(self.rounds.ask()),
+            MetadataCommand::DeleteTopic { topic, .. } => {
+                if is_new_to_the_store && let Err(error) = self.store.delete_topic(topic) {
+                    tracing::error!(topic, %error, "the queues of a deleted topic stay");
+                }
+                self.rounds.ask();
+            }
+            MetadataCommand::Announce { .. } => self.announced.notify_waiters(),
+            _ => {}
+        }
+    }
+
+    fn replaced(&self) {
+        self.rounds.ask();
+        self.announced.notify_waiters();
+    }
+}

@@ -1,0 +1,200 @@
+//! The one task that follows the log's status and acts on it: decides in `role`, acts here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use daemon::{Shutdown, Tasks};
+
+use super::group::Group;
+use super::group_journal::FLUSH_PERIOD;
+use super::retention;
+use super::role::{self, Act};
+use super::serve::ReplicaDispatch;
+use crate::metadata::{MetadataCommand, SystemTopicNames, system_groups, system_topics};
+use crate::node::Node;
+
+/// How punctually requests that wait for a leader are refused.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the tables are saved, so that a restart has little to apply again.
+const SAVE_PERIOD: Duration = Duration::from_secs(2);
+/// Longest time that a stop waits for clients to notice the new leader: they ask for routes every 30 s (reference 10.1).
+const LINGER_MAX: Duration = Duration::from_secs(35);
+/// A stop goes on when nobody has asked for the leader here for so long.
+const QUIET: Duration = Duration::from_millis(1_000);
+
+/// Starts what a replica does by itself.
+pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatch: &Arc<ReplicaDispatch>) {
+    let watcher =
+        Watcher { node: Arc::clone(node), group: Arc::clone(group), dispatch: Arc::clone(dispatch) };
+    tasks.spawn("raft role", |shutdown| watcher.run(shutdown));
+    let forming = Arc::clone(group);
+    tasks.spawn("raft form", |shutdown| async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = forming.form() => {}
+        }
+    });
+    let (cleaning, cleaned) = (Arc::clone(node), Arc::clone(group));
+    tasks.spawn("raft retention", |shutdown| async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = keep_clean(cleaning, cleaned) => {}
+        }
+    });
+    let flushing = Arc::clone(group);
+    tasks.every("raft offsets", FLUSH_PERIOD, move || flushing.journal.flush(Box::new(|_| {})));
+    let (saving, errands) = (Arc::clone(group), Arc::clone(node));
+    tasks.every("raft state", SAVE_PERIOD, move || {
+        let group = Arc::clone(&saving);
+        let save = Box::new(move || {
+            if let Err(error) = group.replica.save() {
+                tracing::error!(%error, "the tables were not saved; the log has them");
+            }
+        });
+        if errands.errands.try_do(save).is_err() {
+            tracing::warn!("too many errands wait: the tables are saved at their next time");
+        }
+    });
+}
+
+/// Waits until nobody has asked for the leader here for a while: clients that know an old route are served until their
+/// next look at it.
+pub(crate) async fn linger(group: &Group) {
+    let give_up = tokio::time::Instant::now() + LINGER_MAX;
+    let mut seen = group.strangers.load(Ordering::Relaxed);
+    loop {
+        let has_leader = group.log.status().borrow().leader.is_some_and(|leader| leader != group.number);
+        if !has_leader || tokio::time::Instant::now() >= give_up {
+            return;
+        }
+        tokio::time::sleep(QUIET).await;
+        let now = group.strangers.load(Ordering::Relaxed);
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+}
+
+/// Deletes what has expired, each time its period is over.
+async fn keep_clean(node: Arc<Node>, group: Arc<Group>) {
+    loop {
+        tokio::time::sleep(node.config.get().store.clean_interval.duration()).await;
+        match retention::clean(&node, &group, false).await {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "expired messages are deleted"),
+            Err(error) => tracing::warn!(%error, "expired messages stay for now"),
+        }
+    }
+}
+
+struct Watcher {
+    node: Arc<Node>,
+    group: Arc<Group>,
+    dispatch: Arc<ReplicaDispatch>,
+}
+
+impl Watcher {
+    async fn run(self, shutdown: Shutdown) {
+        let mut status = self.group.log.status();
+        loop {
+            let announced = self.group.announced.notified();
+            self.look(&status.borrow_and_update().clone());
+            tokio::select! {
+                () = shutdown.requested() => return,
+                changed = status.changed() => if changed.is_err() { return },
+                () = announced => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    fn look(&self, status: &raft_log::Status) {
+        let address = status.leader.and_then(|leader| self.node.metadata.members.address(leader));
+        let before = self.group.standing.place();
+        let after = role::place(status, address);
+        let acts = role::acts(&before, &after);
+        if acts.contains(&Act::StepDown) {
+            self.group.standing.take(super::standing::Place::Leaderless { term: status.term });
+            self.step_down();
+        }
+        if let Some(Act::TakeOver { term }) = acts.iter().find(|act| matches!(act, Act::TakeOver { .. })) {
+            self.take_over(*term);
+        }
+        if self.group.standing.take(after.clone()) {
+            tracing::info!(?after, "this replica's place");
+            self.dispatch.reconsider_parked();
+        }
+        if acts.contains(&Act::Register) {
+            self.node.rounds.ask();
+        }
+        self.dispatch.expire_parked(Instant::now());
+    }
+
+    fn step_down(&self) {
+        self.group.journal.forget_pending();
+        self.node.arrivals.wake_all();
+    }
+
+    fn take_over(&self, term: u64) {
+        self.group.journal.forget_pending();
+        // Locks were the old leader's; every consumer renews its own within 20 s, and the first who asks gets it.
+        self.node.locks.lock().clear();
+        let address = self.node.identity.address.to_string();
+        tracing::info!(term, address, "this replica leads");
+        self.propose(MetadataCommand::Announce { node: self.group.number, address });
+        if self.node.metadata.topics.read().is_empty() {
+            for command in &self.group.inherited {
+                self.propose(command.clone());
+            }
+        }
+        self.propose_missing(term);
+    }
+
+    /// Topics and groups that every broker has; missing in a new group, or after an upgrade that brings new ones.
+    fn propose_missing(&self, term: u64) {
+        let stamp = crate::metadata::Stamp {
+            at_ms: crate::clock::now_ms(),
+            state_version: i64::try_from(term).unwrap_or(i64::MAX),
+        };
+        let (config, identity) = (self.node.config.get(), &self.node.identity);
+        let delay_levels = config.delay_levels().max();
+        let names = SystemTopicNames { cluster: &identity.cluster, broker: &identity.broker, delay_levels };
+        let inherited: Vec<&str> = self.inherited_topics();
+        let mut configs = system_topics(&config.broker, names);
+        configs.retain(|topic| {
+            self.node.metadata.topic(&topic.topic_name).is_none()
+                && !inherited.contains(&topic.topic_name.as_str())
+        });
+        if !configs.is_empty() {
+            self.propose(MetadataCommand::PutTopics { configs, stamp });
+        }
+        let mut configs = system_groups();
+        configs.retain(|group| self.node.metadata.group(&group.group_name).is_none());
+        if !configs.is_empty() {
+            self.propose(MetadataCommand::PutGroups { configs, stamp });
+        }
+    }
+
+    fn inherited_topics(&self) -> Vec<&str> {
+        let topics = self.group.inherited.iter().filter_map(|command| match command {
+            MetadataCommand::PutTopics { configs, .. } => Some(configs),
+            _ => None,
+        });
+        topics.flatten().map(|config| config.topic_name.as_str()).collect()
+    }
+
+    fn propose(&self, command: MetadataCommand) {
+        let what = format!("{command:?}");
+        self.group.journal.propose(
+            &command,
+            Box::new(move |outcome| {
+                if let Err(error) = outcome {
+                    let what = what.chars().take(80).collect::<String>();
+                    tracing::warn!(what, %error, "a change at the beginning of a term was not made");
+                }
+            }),
+        );
+    }
+}
