@@ -127,9 +127,10 @@ impl Injector {
 
     fn begin(&self, step: Step) -> Result<Active> {
         let mut dice = Dice::new(step.dice);
-        // The moment of the strike is when it begins: recovery counts from there.
-        let at = self.recorder.now();
+        let before = self.recorder.now();
         let struck = self.strike(step, &mut dice)?;
+        // Recovery counts from the moment when the fault took hold.
+        let at = if step.kind.strikes_at_once() { before } else { self.recorder.now() };
         self.note(at, step, struck.phase, &struck.nodes, &struck.what);
         if struck.phase != FaultPhase::Skipped {
             self.report.set(step.id, Some(step.kind.name()));

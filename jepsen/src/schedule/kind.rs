@@ -186,6 +186,14 @@ impl FaultKind {
         matches!(self, Self::Refuse(..) | Self::Disk(_))
     }
 
+    /// Whether it takes hold when its strike begins. The others take their time, and hold when it ends.
+    pub fn strikes_at_once(self) -> bool {
+        matches!(
+            self,
+            Self::Kill(_) | Self::Pause(_) | Self::PowerCut(_) | Self::Partition(_) | Self::Links(_)
+        )
+    }
+
     /// How long it lasts by default, in milliseconds, around the interval that the run asks for.
     pub fn lasting(self, interval_ms: u64) -> u64 {
         match self {
