@@ -59,7 +59,11 @@ fn serve(kind: &str) {
                 None
             }
             kind => {
-                let elsewhere = (kind == "ours-other-thread").then(answering_thread);
+                let elsewhere = match kind {
+                    "other-thread" => Some(answering_thread(false)),
+                    "other-thread-burst" => Some(answering_thread(true)),
+                    _ => None,
+                };
                 let server = Server::bind(ServerConfig::new(ANYWHERE), Arc::new(Echo { elsewhere }));
                 let server = server.expect("a free port");
                 println!("{}", server.local_addr());
@@ -72,11 +76,18 @@ fn serve(kind: &str) {
     });
 }
 
-fn answering_thread() -> std::sync::mpsc::Sender<(Arc<Connection>, Vec<RemotingCommand>)> {
+fn answering_thread(is_burst: bool) -> std::sync::mpsc::Sender<(Arc<Connection>, Vec<RemotingCommand>)> {
     let (sender, work) = std::sync::mpsc::channel::<(Arc<Connection>, Vec<RemotingCommand>)>();
     std::thread::spawn(move || {
-        for (connection, requests) in work {
+        let answer = |(connection, requests): (Arc<Connection>, Vec<RemotingCommand>)| {
             requests.iter().for_each(|request| reply(&connection, request));
+        };
+        while let Ok(first) = work.recv() {
+            if is_burst {
+                remoting::burst::of(|| std::iter::once(first).chain(work.try_iter()).for_each(answer));
+            } else {
+                std::iter::once(first).chain(work.try_iter()).for_each(answer);
+            }
         }
     });
     sender
@@ -105,7 +116,7 @@ fn measure() {
     println!("{:<20} {:>6} {:>9} {:>10} {:>9}", "server", "conns", "in flight", "msg/s", "CPU µs");
     for (connections, in_flight) in [(64, 1), (16, 16), (1, 1)] {
         let mut bare = None;
-        for kind in ["raw", "ours", "ours-other-thread"] {
+        for kind in ["raw", "ours", "other-thread", "other-thread-burst"] {
             let (rate, cpu) = run(kind, connections, in_flight);
             let bare = *bare.get_or_insert(cpu);
             println!(

@@ -166,13 +166,13 @@ impl RemotingClient {
             .map_err(|_| RemotingError::ConnectTimeout { address: address.to_owned(), waited })?
             .map_err(failed)?;
         prepare(&stream, &self.config.limits).map_err(failed)?;
-        let (peer, local) = (stream.peer_addr().map_err(failed)?, stream.local_addr().map_err(failed)?);
-        let connection = Arc::new(Connection::new(peer, local, Side::Made, self.config.limits.clone()));
+        let (reader, writer) = stream.into_split();
+        let connection = Connection::new(writer, Side::Made, self.config.limits.clone()).map_err(failed)?;
         let mut book = self.book.lock();
         if book.stopped {
             return Err(RemotingError::Stopped);
         }
-        book.tasks.spawn_on(driver::serve(stream, connection.clone(), self.handler.clone()), &self.runtime);
+        book.tasks.spawn_on(driver::serve(reader, connection.clone(), self.handler.clone()), &self.runtime);
         Ok(connection)
     }
 }

@@ -1,14 +1,16 @@
 //! One socket as the rest of the house sees it: a cheap shared handle that any thread may send through.
 //!
-//! The handle owns no socket. It holds the line (bytes on their way out) and the calls (answers on their way in);
-//! the connection's task, in `driver`, moves both. A sender wakes the task only if the task sleeps and nobody woke
-//! it yet, so that a burst of replies costs one wake-up and leaves in one write.
+//! It holds the line (bytes on their way out) and the calls (answers on their way in); the connection's task, in
+//! `driver`, moves both. A sender wakes the task only if the task sleeps and nobody woke it yet, so that a burst of
+//! replies costs one wake-up and leaves in one write. A thread that makes replies for many connections at a time
+//! declares a `burst` and writes them itself at its end, without any wake-up.
 
 use std::any::Any;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,11 +18,13 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use protocol::{RemotingCommand, SerializeType};
 use smallvec::SmallVec;
+use tokio::net::tcp::OwnedWriteHalf;
 
+use crate::burst;
 use crate::calls::{Callback, Calls, Outcome, Refused, Told};
 use crate::error::RemotingError;
 use crate::limits::ConnectionLimits;
-use crate::outbound::Batch;
+use crate::outbound::{Batch, SLICES_MAX};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -63,7 +67,32 @@ struct Line {
     phase: Phase,
     /// Whether the task sleeps and wants to know of new bytes.
     wake_wanted: bool,
+    /// Whether the task sleeps although it might read: fewer unanswered requests are news to it.
+    paused: bool,
+    /// Whether a burst will write what is queued, or wake the task.
+    in_burst: bool,
     waker: Option<Waker>,
+}
+
+/// Bytes that left the line and are offered to the socket. Whoever holds this writes.
+#[derive(Debug)]
+struct Writing {
+    batch: Batch,
+    /// Gone once the connection has ended, so that handles that somebody keeps hold no socket open.
+    socket: Option<OwnedWriteHalf>,
+    /// Whether the socket took anything since the task asked last.
+    wrote: bool,
+}
+
+/// How an attempt to write ended.
+#[derive(Debug)]
+pub(crate) enum Flush {
+    /// Nothing is queued.
+    Empty(Standing),
+    /// The socket takes nothing more for now.
+    Full(Standing),
+    /// The socket is broken.
+    Failed(io::Error),
 }
 
 /// A connection. Shared by `Arc`; its identity is [`Connection::id`].
@@ -73,7 +102,9 @@ pub struct Connection {
     local: SocketAddr,
     side: Side,
     limits: ConnectionLimits,
+    this: Weak<Self>,
     line: Mutex<Line>,
+    writing: Mutex<Writing>,
     calls: Mutex<Calls>,
     /// Whether a call was ever made, so that most connections never lock the table.
     called: AtomicBool,
@@ -88,27 +119,32 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, side: Side, limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(socket: OwnedWriteHalf, side: Side, limits: ConnectionLimits) -> io::Result<Arc<Self>> {
+        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
         let calls = Calls::new(limits.calls_max);
-        Self {
+        Ok(Arc::new_cyclic(|this| Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             peer,
             local,
             side,
             limits,
+            this: this.clone(),
+            writing: Mutex::new(Writing { batch: Batch::default(), socket: Some(socket), wrote: false }),
             line: Mutex::new(Line {
                 batch: Batch::default(),
                 writing: 0,
                 unanswered: 0,
                 phase: Phase::Open,
                 wake_wanted: false,
+                paused: false,
+                in_burst: false,
                 waker: None,
             }),
             calls: Mutex::new(calls),
             called: AtomicBool::new(false),
             serialize_type: AtomicU8::new(0),
             attached: RwLock::new(None),
-        }
+        }))
     }
 
     /// Unique in this process, never used again.
@@ -222,7 +258,14 @@ impl Connection {
             line.phase = Phase::Closing;
             line.batch.clear();
         }
-        let waker = if line.wake_wanted || overflows || wake_anyway {
+        let is_urgent = overflows || wake_anyway;
+        if line.wake_wanted && !is_urgent && !line.in_burst && burst::is_open() {
+            line.in_burst = true;
+            drop(line);
+            burst::add(self.this.upgrade().expect("a connection in use is alive"));
+            return true;
+        }
+        let waker = if (line.wake_wanted && !line.in_burst) || is_urgent {
             line.wake_wanted = false;
             line.waker.clone()
         } else {
@@ -329,8 +372,74 @@ impl Connection {
         }
     }
 
+    /// Writes until nothing is queued or the socket is full. The task's own way.
+    pub(crate) fn flush(&self) -> Flush {
+        self.flush_held(&mut self.writing.lock())
+    }
+
+    /// The end of a burst: writes what it queued, unless the task is about to, or has to know.
+    pub(crate) fn end_burst(&self) {
+        let mut line = self.line.lock();
+        line.in_burst = false;
+        if !line.wake_wanted {
+            return;
+        }
+        if line.phase == Phase::Open && !line.paused {
+            drop(line);
+            if let Some(mut writing) = self.writing.try_lock()
+                && matches!(self.flush_held(&mut writing), Flush::Empty(_))
+            {
+                return;
+            }
+            line = self.line.lock();
+        }
+        line.wake_wanted = false;
+        let waker = line.waker.clone();
+        drop(line);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn flush_held(&self, writing: &mut Writing) -> Flush {
+        let Some(socket) = &writing.socket else { return Flush::Failed(io::ErrorKind::NotConnected.into()) };
+        loop {
+            if writing.batch.is_empty() {
+                writing.batch.clear();
+                let (some, standing) = self.take(&mut writing.batch);
+                if !some {
+                    return Flush::Empty(standing);
+                }
+            }
+            match write_once(socket, &mut writing.batch) {
+                Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    writing.batch.advance(count);
+                    writing.wrote = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Flush::Full(self.note_unwritten(writing.batch.len()));
+                }
+                Err(error) => return Flush::Failed(error),
+            }
+        }
+    }
+
+    /// Ready when the socket takes bytes again.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.writing.lock().socket {
+            Some(socket) => socket.as_ref().poll_write_ready(cx),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Whether the socket took anything since this was asked last.
+    pub(crate) fn take_wrote(&self) -> bool {
+        std::mem::take(&mut self.writing.lock().wrote)
+    }
+
     /// Moves all that is queued into `writing`, which must be empty; `false` if nothing is queued.
-    pub(crate) fn take(&self, writing: &mut Batch) -> (bool, Standing) {
+    fn take(&self, writing: &mut Batch) -> (bool, Standing) {
         let mut line = self.line.lock();
         std::mem::swap(&mut line.batch, writing);
         line.writing = writing.len();
@@ -339,7 +448,7 @@ impl Connection {
     }
 
     /// Notes what the socket left of the bytes taken.
-    pub(crate) fn note_unwritten(&self, writing: usize) -> Standing {
+    fn note_unwritten(&self, writing: usize) -> Standing {
         let mut line = self.line.lock();
         line.writing = writing;
         Standing { phase: line.phase, queued: line.batch.len() + writing, unanswered: line.unanswered }
@@ -347,7 +456,7 @@ impl Connection {
 
     /// Lets the task sleep, unless something happened since it saw `seen`. While the socket is full, new bytes are
     /// no news.
-    pub(crate) fn sleep(&self, cx: &Context<'_>, seen: Standing, socket_full: bool) -> bool {
+    pub(crate) fn sleep(&self, cx: &Context<'_>, seen: Standing, socket_full: bool, paused: bool) -> bool {
         let mut line = self.line.lock();
         if line.phase != seen.phase || (!socket_full && !line.batch.is_empty()) {
             return false;
@@ -356,6 +465,7 @@ impl Connection {
             line.waker = Some(cx.waker().clone());
         }
         line.wake_wanted = !socket_full;
+        line.paused = paused;
         true
     }
 
@@ -380,6 +490,7 @@ impl Connection {
 
     /// Gives back the memory that a busy moment took.
     pub(crate) fn release(&self) {
+        self.writing.lock().batch.release();
         self.line.lock().batch.release();
     }
 
@@ -391,10 +502,24 @@ impl Connection {
         line.writing = 0;
         line.waker = None;
         drop(line);
+        let mut writing = self.writing.lock();
+        writing.batch = Batch::default();
+        writing.socket = None;
+        drop(writing);
         let mut told = Vec::new();
         self.calls.lock().close(|| self.closed_error(), &mut told);
         told.into_iter().for_each(Told::tell);
     }
+}
+
+/// Offers the socket what leaves next.
+fn write_once(socket: &OwnedWriteHalf, batch: &mut Batch) -> io::Result<usize> {
+    if let Some(bytes) = batch.contiguous() {
+        return socket.try_write(bytes);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let filled = batch.slices(&mut slices);
+    socket.try_write_vectored(&slices[..filled])
 }
 
 /// The clock of deadlines: tokio's, so that tests can hold it.

@@ -1,11 +1,11 @@
-//! The one task of a connection: it alone touches the socket, for reading and for writing.
+//! The one task of a connection: it reads, and it writes unless a burst of another thread does.
 //!
 //! A turn writes what is queued, reads once, hands the frames to the handler and starts again; when there is neither
 //! anything to write nor to read, the task sleeps until the socket, a sender or its clock wakes it. Replies made
 //! while the handler runs therefore leave in one write of the same turn, without any wake-up. While the peer leaves
 //! our bytes unread, nothing more is read from it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,15 +13,14 @@ use std::time::{Duration, Instant};
 
 use protocol::RemotingCommand;
 use protocol::error::FrameError;
-use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
 use crate::calls::Told;
-use crate::connection::{Connection, Phase, Standing, now};
+use crate::connection::{Connection, Flush, Phase, Standing, now};
 use crate::handler::Handler;
 use crate::inbound::Inbound;
-use crate::outbound::{Batch, SLICES_MAX};
 
 /// The clock of a connection ticks so often in the shorter of its two limits; a limit is met one tick late at most.
 const TICKS: u32 = 8;
@@ -39,9 +38,9 @@ enum End {
 }
 
 /// Serves one connection until it ends, then tells the calls that wait and the handler, whatever the reason.
-pub(crate) async fn serve(stream: TcpStream, connection: Arc<Connection>, handler: Arc<dyn Handler>) {
+pub(crate) async fn serve(reader: OwnedReadHalf, connection: Arc<Connection>, handler: Arc<dyn Handler>) {
     let farewell = Farewell { connection, handler };
-    let mut driver = Driver::new(stream, farewell.connection.clone(), farewell.handler.clone());
+    let mut driver = Driver::new(reader, farewell.connection.clone(), farewell.handler.clone());
     let end = std::future::poll_fn(|cx| driver.turn(cx)).await;
     let peer = farewell.connection.peer();
     match end {
@@ -67,11 +66,10 @@ impl Drop for Farewell {
 }
 
 struct Driver {
-    stream: TcpStream,
+    reader: OwnedReadHalf,
     connection: Arc<Connection>,
     handler: Arc<dyn Handler>,
     inbound: Inbound,
-    writing: Batch,
     standing: Standing,
     socket_full: bool,
     requests: Vec<RemotingCommand>,
@@ -87,7 +85,6 @@ struct Clock {
     tick_at: Instant,
     armed_for: Instant,
     moved: bool,
-    wrote: bool,
     idle_ticks: u32,
     idle_ticks_max: u32,
     stalled_ticks: u32,
@@ -95,7 +92,7 @@ struct Clock {
 }
 
 impl Driver {
-    fn new(stream: TcpStream, connection: Arc<Connection>, handler: Arc<dyn Handler>) -> Self {
+    fn new(reader: OwnedReadHalf, connection: Arc<Connection>, handler: Arc<dyn Handler>) -> Self {
         let limits = connection.limits();
         let every = (limits.idle_max.min(limits.stall_max) / TICKS).max(Duration::from_millis(1));
         let ticks_in = |limit: Duration| {
@@ -108,18 +105,16 @@ impl Driver {
             tick_at,
             armed_for: tick_at,
             moved: false,
-            wrote: false,
             idle_ticks: 0,
             idle_ticks_max: ticks_in(limits.idle_max),
             stalled_ticks: 0,
             stalled_ticks_max: ticks_in(limits.stall_max),
         };
         Self {
-            stream,
+            reader,
             connection,
             handler,
             inbound: Inbound::new(),
-            writing: Batch::default(),
             standing: Standing { phase: Phase::Open, queued: 0, unanswered: 0 },
             socket_full: false,
             requests: Vec::new(),
@@ -138,7 +133,8 @@ impl Driver {
             if let Some(end) = self.phase_end() {
                 return Poll::Ready(end);
             }
-            if self.may_read() {
+            let may_read = self.may_read();
+            if may_read {
                 match self.read(cx) {
                     Poll::Ready(Ok(())) => continue,
                     Poll::Ready(Err(end)) => return Poll::Ready(end),
@@ -148,7 +144,7 @@ impl Driver {
             if let Poll::Ready(end) = self.watch_clock(cx) {
                 return Poll::Ready(end);
             }
-            if self.connection.sleep(cx, self.standing, self.socket_full) {
+            if self.connection.sleep(cx, self.standing, self.socket_full, !may_read) {
                 return Poll::Pending;
             }
         }
@@ -156,41 +152,23 @@ impl Driver {
 
     /// Writes until nothing is queued or the socket is full.
     fn write_queued(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.socket_full = false;
         loop {
-            if self.writing.is_empty() {
-                self.writing.clear();
-                let (some, standing) = self.connection.take(&mut self.writing);
-                self.standing = standing;
-                if !some {
+            match self.connection.flush() {
+                Flush::Empty(standing) => {
+                    self.standing = standing;
+                    self.socket_full = false;
                     return Ok(());
                 }
-            }
-            match self.write_once(cx) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    self.writing.advance(count);
-                    self.clock.moved = true;
-                    self.clock.wrote = true;
+                Flush::Full(standing) => {
+                    self.standing = standing;
+                    if self.connection.poll_room(cx)?.is_pending() {
+                        self.socket_full = true;
+                        return Ok(());
+                    }
                 }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    self.socket_full = true;
-                    self.standing = self.connection.note_unwritten(self.writing.len());
-                    return Ok(());
-                }
+                Flush::Failed(error) => return Err(error),
             }
         }
-    }
-
-    fn write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
-        if let Some(bytes) = self.writing.contiguous() {
-            return stream.poll_write(cx, bytes);
-        }
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = self.writing.slices(&mut slices);
-        stream.poll_write_vectored(cx, &slices[..filled])
     }
 
     fn phase_end(&self) -> Option<End> {
@@ -213,7 +191,7 @@ impl Driver {
     /// Reads once and hands out what came.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let room = self.inbound.room();
-        let count = match ready!(pin!(self.stream.read_buf(room)).poll(cx)) {
+        let count = match ready!(pin!(self.reader.read_buf(room)).poll(cx)) {
             Ok(0) => return Poll::Ready(Err(End::Closed)),
             Ok(count) => count,
             Err(error) => return Poll::Ready(Err(End::Socket(error))),
@@ -262,11 +240,11 @@ impl Driver {
             self.connection.expire(now, &mut self.told);
             self.told.drain(..).for_each(Told::tell);
             if now >= self.clock.tick_at {
-                if let Some(end) = self.clock.tick(now, self.socket_full) {
+                let wrote = self.connection.take_wrote();
+                if let Some(end) = self.clock.tick(now, self.socket_full, wrote) {
                     return Poll::Ready(end);
                 }
                 self.inbound.calm();
-                self.writing.release();
                 self.connection.release();
             }
         }
@@ -274,12 +252,11 @@ impl Driver {
 }
 
 impl Clock {
-    fn tick(&mut self, now: Instant, socket_full: bool) -> Option<End> {
+    fn tick(&mut self, now: Instant, socket_full: bool, wrote: bool) -> Option<End> {
         self.tick_at = now + self.every;
-        self.idle_ticks = if self.moved { 0 } else { self.idle_ticks + 1 };
-        self.stalled_ticks = if socket_full && !self.wrote { self.stalled_ticks + 1 } else { 0 };
+        self.idle_ticks = if self.moved || wrote { 0 } else { self.idle_ticks + 1 };
+        self.stalled_ticks = if socket_full && !wrote { self.stalled_ticks + 1 } else { 0 };
         self.moved = false;
-        self.wrote = false;
         if self.stalled_ticks >= self.stalled_ticks_max {
             return Some(End::Stalled);
         }

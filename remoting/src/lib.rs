@@ -5,6 +5,7 @@
 //! takes. Whatever a peer can make grow has a limit ([`ConnectionLimits`]). The broker and the name server listen
 //! through [`Server`]; clients, and the broker towards name servers, talk through [`RemotingClient`].
 
+pub mod burst;
 mod calls;
 mod client;
 mod connection;

@@ -185,19 +185,22 @@ impl Door {
             return;
         }
         self.refused = 0;
-        let local = match prepare(&stream, &self.config.limits).and_then(|()| stream.local_addr()) {
-            Ok(local) => local,
+        let prepared = prepare(&stream, &self.config.limits).and_then(|()| {
+            let (reader, writer) = stream.into_split();
+            Ok((reader, Connection::new(writer, Side::Accepted, self.config.limits.clone())?))
+        });
+        let (reader, connection) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 tracing::debug!(%peer, %error, "connection broke as it was accepted");
                 return;
             }
         };
-        let connection = Arc::new(Connection::new(peer, local, Side::Accepted, self.config.limits.clone()));
         let id = connection.id();
         self.served.open.insert(id, connection.clone());
         let handler = self.handler.clone();
         self.served.tasks.spawn(async move {
-            driver::serve(stream, connection, handler).await;
+            driver::serve(reader, connection, handler).await;
             id
         });
         self.note_count();
