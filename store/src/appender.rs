@@ -334,18 +334,36 @@ impl Appender {
         }
         if is_async {
             self.flush.mark(position);
+            self.core.tell_readable();
             self.core.advance();
         } else {
             self.flush.request(position);
         }
     }
 
+    /// Whether the log has never held a byte.
+    fn is_empty(&self) -> bool {
+        let segments = &self.core.segments;
+        segments.start() == segments.end() && segments.end() == self.end.position
+    }
+
+    /// Lets an empty log begin at a segment that a master begins with.
+    fn begin_at(&mut self, position: u64) {
+        tracing::info!(position, "the log begins where the master's newest file does");
+        self.end = LogEnd { position, last_record: position, timestamp: self.end.timestamp };
+        self.flush.restart_at(position);
+        self.core.restart_at(self.end);
+    }
+
     /// Stores a master's bytes where they belong.
     fn append_raw(&mut self, position: u64, bytes: &Bytes, done: RawDone) {
-        if position != self.end.position {
-            return done(Err(StoreError::NotContiguous { position, end: self.end.position }));
-        }
         let segment_bytes = self.core.segments.segment_bytes();
+        if position != self.end.position {
+            if !self.is_empty() || !position.is_multiple_of(segment_bytes) {
+                return done(Err(StoreError::NotContiguous { position, end: self.end.position }));
+            }
+            self.begin_at(position);
+        }
         let mut at = 0;
         while at < bytes.len() {
             let here = position + at as u64;

@@ -1,7 +1,7 @@
 //! What all threads of a store share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use disk::{Disk, Segments};
 use parking_lot::RwLock;
@@ -14,6 +14,15 @@ use crate::hooks::Hooks;
 use crate::key_index::KeyIndex;
 use crate::queue_table::QueueTable;
 use crate::retention::RetentionConfig;
+
+/// Called with the end of what slaves may read, whenever it moved.
+pub(crate) struct OnReadable(pub(crate) Box<dyn Fn(u64) + Send + Sync>);
+
+impl std::fmt::Debug for OnReadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnReadable")
+    }
+}
 
 /// The shared state of one store.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) disk_full: AtomicU8,
     pub(crate) read_limits: RwLock<ReadLimits>,
     pub(crate) retention: RwLock<RetentionConfig>,
+    /// Hears how far the log may be read by slaves.
+    pub(crate) readable: OnceLock<OnReadable>,
     is_failed: AtomicBool,
 }
 
@@ -64,6 +75,7 @@ impl Core {
             flushed: AtomicU64::new(end.position),
             applied: AtomicU64::new(end.position),
             disk_full: AtomicU8::new(0),
+            readable: OnceLock::new(),
             is_failed: AtomicBool::new(false),
         }
     }
@@ -81,6 +93,14 @@ impl Core {
         match self.config.flush {
             FlushDiskType::Async => self.written.load(Ordering::Acquire),
             FlushDiskType::Sync => self.flushed.load(Ordering::Acquire),
+        }
+    }
+
+    /// Tells who streams the log that more of it is confirmed: before anybody is told of the messages in it, so that a
+    /// slave's way begins at once.
+    pub(crate) fn tell_readable(&self) {
+        if let Some(readable) = self.readable.get() {
+            (readable.0)(self.confirmed());
         }
     }
 

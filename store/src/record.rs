@@ -202,3 +202,76 @@ fn long(bytes: &[u8], at: usize) -> Option<u64> {
 fn has_hole(bytes: &[u8]) -> bool {
     bytes.len() >= HOLE_BYTES && bytes.split(|byte| *byte != 0).any(|zeros| zeros.len() >= HOLE_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use bytes::BytesMut;
+    use proptest::prelude::*;
+    use protocol::message::{MessageFields, MessageView, encode_record};
+
+    use super::*;
+
+    fn record(topic: &str, body: &[u8], properties: &str, host: &str) -> BytesMut {
+        let host: SocketAddr = host.parse().unwrap();
+        let mut fields = MessageFields::new(topic, 3, body, host, host);
+        fields.properties = properties;
+        let mut out = BytesMut::new();
+        encode_record(&fields, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn what_a_power_cut_leaves_is_not_sound() {
+        let properties = format!("a\u{1}{}\u{2}", "x".repeat(2000));
+        let whole = record("TopicA", b"body", &properties, "1.2.3.4:5");
+        assert!(Record::parse(&whole).unwrap().is_sound());
+        for (from, len, is_sound) in [(300, 511, true), (300, 512, false), (300, 1500, false)] {
+            let mut torn = whole.clone();
+            torn[from..from + len].fill(0);
+            assert_eq!(Record::parse(&torn).unwrap().is_sound(), is_sound, "{len} zeros");
+        }
+        let mut no_topic = whole.clone();
+        let topic_at = 88 + 4 + 1;
+        no_topic[topic_at..topic_at + 6].fill(0);
+        assert!(!Record::parse(&no_topic).unwrap().is_sound());
+        let mut other_body = whole;
+        other_body[88] ^= 1;
+        assert!(!Record::parse(&other_body).unwrap().is_sound());
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_as_protocol_reads_it(
+            topic in "[a-zA-Z]{1,200}", body in prop::collection::vec(any::<u8>(), 0..300),
+            properties in "[a-z]{0,40}", is_v6: bool,
+        ) {
+            let host = if is_v6 { "[::1]:10911" } else { "127.0.0.1:10911" };
+            let bytes = record(&topic, &body, &properties, host);
+            let view = MessageView::parse(&bytes).unwrap();
+            let ours = Record::parse(&bytes).unwrap();
+            prop_assert_eq!(ours.topic_text(), view.topic);
+            prop_assert_eq!(ours.properties_text(), view.properties);
+            prop_assert_eq!((ours.body, ours.bytes), (view.body, view.bytes));
+            prop_assert_eq!(i64::from(ours.queue_id), i64::from(view.queue_id));
+            prop_assert_eq!(store_timestamp(&bytes), Some(view.store_timestamp));
+            prop_assert!(ours.is_sound());
+        }
+
+        #[test]
+        fn rubbish_makes_no_record_and_no_panic(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..400), is_v2: bool, flag: u8,
+        ) {
+            if bytes.len() > 91 {
+                let len = bytes.len() as u32;
+                bytes[..4].copy_from_slice(&len.to_be_bytes());
+                bytes[4..8].copy_from_slice(&(if is_v2 { MAGIC_V2 } else { MAGIC_V1 }).to_be_bytes());
+                bytes[36..40].copy_from_slice(&u32::from(flag).to_be_bytes());
+            }
+            if let Some(record) = Record::parse(&bytes) {
+                let _ = (record.is_sound(), record.ends_in_zero(), Traits::of(record.properties_text()));
+            }
+        }
+    }
+}

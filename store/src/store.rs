@@ -17,7 +17,7 @@ use crate::checkpoint::CheckpointFile;
 use crate::config::{FlushDiskType, ReadLimits, StoreConfig};
 use crate::confirm::Replication;
 use crate::consume_queue::ConsumeQueue;
-use crate::core::{Core, LogEnd};
+use crate::core::{Core, LogEnd, OnReadable};
 use crate::counters::Figures;
 use crate::error::StoreError;
 use crate::hooks::Hooks;
@@ -214,7 +214,8 @@ impl MessageStore {
     }
 
     /// Stores a master's bytes as they are, at the end of the log (slave mode); `done` learns the new end. The bytes may
-    /// end anywhere: messages become visible when they are whole.
+    /// end anywhere: messages become visible when they are whole. An empty log takes the start of any segment as its first
+    /// position: a master gives a new slave its newest file only.
     pub fn append_raw(
         &self,
         position: u64,
@@ -280,6 +281,25 @@ impl MessageStore {
         let left = self.core.confirmed().saturating_sub(position).min(inside);
         let len = len_max.min(usize::try_from(left).unwrap_or(usize::MAX));
         Ok(self.core.segments.read(position, len)?)
+    }
+
+    /// Calls `readable` with the end of what `read_log` gives, whenever it moved; on threads of the store, which wait for
+    /// it. The first caller is heard, and no other.
+    pub fn on_readable(&self, readable: impl Fn(u64) + Send + Sync + 'static) {
+        if self.core.readable.set(OnReadable(Box::new(readable))).is_ok() {
+            self.core.tell_readable();
+        }
+    }
+
+    /// The end of what `read_log` gives: what is written, or with SYNC_FLUSH what is on the disk, so that no slave ever has
+    /// what a power cut can take from its master.
+    pub fn readable(&self) -> u64 {
+        self.core.confirmed()
+    }
+
+    /// Size of a commit-log file.
+    pub fn segment_bytes(&self) -> u64 {
+        self.core.segments.segment_bytes()
     }
 
     /// Whether puts wait for a slave from now on. After `Awaited` the slave's position counts from 0.
@@ -502,6 +522,9 @@ fn start_writer(core: &Arc<Core>, end: LogEnd) -> Result<Writer, StoreError> {
     let synced = move |result: Result<u64, DiskError>| match result {
         Ok(position) => {
             of_synced.flushed.store(position, Ordering::Release);
+            if of_synced.config.flush == FlushDiskType::Sync {
+                of_synced.tell_readable();
+            }
             of_synced.advance();
         }
         Err(error) => of_synced.fail(&error.into()),

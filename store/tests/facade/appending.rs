@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use disk::{Disk, OpenHow};
 use protocol::message::{MAGIC_FILLER, MessageView};
 use store::{FlushDiskType, PutStatus, Replication, StoreError};
 
@@ -231,4 +232,28 @@ fn a_closed_store_refuses_and_has_answered_everybody() {
     let late = rig.try_put("T", 0, record("T", 0, b"late", ""), true);
     assert!(matches!(late, Err(StoreError::ShuttingDown)));
     rig.store().close().unwrap();
+}
+
+#[test]
+fn a_refused_write_leaves_neither_bytes_nor_a_hole_in_the_offsets() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    rig.send("T", 0, b"before");
+    let end = rig.store().commit_log_max();
+    // The disk took the bytes of the record and then said that it is full.
+    let mut partial = record("T", 0, b"refused", "");
+    protocol::message::patch_record(&mut partial, 1, end, 1);
+    let file = rig.disk.open("/store/commitlog/00000000000000000000".as_ref(), OpenHow::Write).unwrap();
+    file.write_at(end, &partial).unwrap();
+    rig.disk.fail_write(1, FULL);
+    let answer = rig.put("T", 0, record("T", 0, b"refused", "")).recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(answer, Err(StoreError::DiskFull { .. })), "{answer:?}");
+    rig.kill();
+    assert_eq!(rig.drain("T", 0).len(), 1);
+    rig.disk.fail_write(1, FULL);
+    let answer = rig.put("T", 0, record("T", 0, b"refused", "")).recv_timeout(PATIENCE).unwrap();
+    assert!(answer.is_err());
+    rig.store().clean(false).unwrap();
+    let after = rig.send("T", 0, b"after");
+    assert_eq!((after.queue_offset, after.physical_offsets[0]), (1, end));
+    assert_eq!(rig.drain("T", 0).len(), 2);
 }

@@ -87,6 +87,52 @@ fn a_slave_may_begin_in_the_middle_of_its_masters_log() {
     }
 }
 
+#[test]
+fn an_empty_slave_begins_at_the_start_of_any_file_and_nowhere_else() {
+    let master = Rig::new(FlushDiskType::Async);
+    for _ in 0..150 {
+        master.send("T", 0, &[3; 90]);
+    }
+    let (mut position, end) = (8192, master.store().readable());
+    let mut slave = Rig::new(FlushDiskType::Async);
+    let append = |slave: &Rig, position: u64, bytes: bytes::Bytes| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let done = Box::new(move |result| drop(tell.send(result)));
+        slave.store().append_raw(position, bytes, done).unwrap();
+        told.recv_timeout(PATIENCE).unwrap()
+    };
+    assert!(append(&slave, 100, bytes::Bytes::from_static(b"x")).is_err());
+    while position < end {
+        let bytes = master.store().read_log(position, 700).unwrap();
+        position = append(&slave, position, bytes).unwrap();
+    }
+    assert!(append(&slave, 0, bytes::Bytes::from_static(b"x")).is_err());
+    for _ in 0..2 {
+        let first = master.drain("T", 0)[slave.store().min_offset("T", 0) as usize].clone();
+        assert_eq!(slave.drain("T", 0)[0], first);
+        assert_eq!(slave.store().max_offset("T", 0), 150);
+        assert_eq!((slave.store().commit_log_min(), slave.store().commit_log_max()), (8192, end));
+        slave.restart();
+    }
+}
+
+#[test]
+fn who_streams_the_log_hears_of_every_confirmed_byte_and_of_no_other() {
+    for flush in [FlushDiskType::Async, FlushDiskType::Sync] {
+        let rig = Rig::new(flush);
+        let heard = Arc::new(std::sync::atomic::AtomicU64::new(u64::MAX));
+        let there = heard.clone();
+        rig.store().on_readable(move |end| there.store(end, std::sync::atomic::Ordering::SeqCst));
+        assert_eq!(heard.load(std::sync::atomic::Ordering::SeqCst), 0);
+        for _ in 0..3 {
+            rig.send("T", 0, b"x");
+            let end = rig.store().commit_log_max();
+            assert_eq!(heard.load(std::sync::atomic::Ordering::SeqCst), end);
+            assert_eq!(rig.store().readable(), end);
+        }
+    }
+}
+
 /// Writes records behind an envelope of 16 bytes, as a Raft log does.
 fn write_entry(
     segments: &Segments,

@@ -277,3 +277,69 @@ fn a_foreign_file_in_the_log_or_in_a_queue_is_one_clear_error() {
     let refused = rig.try_open().err().unwrap().to_string();
     assert!(refused.contains("core"), "{refused}");
 }
+
+/// Puts bytes into the log as a writer does that dies before it could sync them.
+fn write_behind(rig: &Rig, position: u64, bytes: &[u8]) {
+    let name = format!("/store/commitlog/{:020}", position / 4096 * 4096);
+    let file = rig.disk.open(name.as_ref(), OpenHow::Write).unwrap();
+    file.write_at(position % 4096, bytes).unwrap();
+}
+
+/// A record as the append thread would have stored it.
+fn stored(position: u64, queue_offset: u64, body: &[u8]) -> bytes::BytesMut {
+    let mut one = record("T", 0, body, "");
+    protocol::message::patch_record(&mut one, queue_offset, position, 1_000 * crate::rig::HOUR);
+    one
+}
+
+#[test]
+fn what_a_recovery_shows_survives_the_next_power_cut() {
+    let mut rig = Rig::new(FlushDiskType::Sync);
+    rig.send("T", 0, b"acknowledged");
+    let end = rig.store().commit_log_max();
+    write_behind(&rig, end, &stored(end, 1, b"written, never synced"));
+    rig.kill();
+    assert_eq!(rig.drain("T", 0).len(), 2);
+    rig.disk.crash();
+    rig.open();
+    assert_eq!(rig.drain("T", 0).len(), 2);
+}
+
+#[test]
+fn records_behind_the_cut_never_come_back() {
+    let mut rig = Rig::new(FlushDiskType::Sync);
+    rig.send("T", 0, b"kept");
+    let end = rig.store().commit_log_max();
+    let lost = stored(end, 1, b"lost in the power cut");
+    // The disk kept the second record and not the first.
+    write_behind(&rig, end + lost.len() as u64, &stored(end + lost.len() as u64, 2, b"stale"));
+    rig.kill();
+    assert_eq!(rig.drain("T", 0).len(), 1);
+    rig.send("T", 0, b"takes the same place.");
+    assert_eq!(rig.store().commit_log_max(), end + lost.len() as u64);
+    rig.kill();
+    assert_eq!(bodies(&rig, "T", 0), ["kept", "takes the same place."]);
+}
+
+#[test]
+fn units_that_the_log_does_not_confirm_are_not_believed() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    for n in 0..5 {
+        rig.send("T", 0, format!("{n}").as_bytes());
+        rig.send("U", 0, b"another queue");
+    }
+    rig.store().checkpoint().unwrap();
+    let stale = rig.store().queue("U", 0).unwrap().unit(4).unwrap().unwrap();
+    let path = "/store/consumequeue/T/0/00000000000000000000";
+    let file = rig.disk.open(path.as_ref(), OpenHow::Write).unwrap();
+    for at in 5..15 {
+        file.write_at(at * 20, &stale.encode()).unwrap();
+    }
+    rig.kill();
+    assert_eq!(bodies(&rig, "T", 0), ["0", "1", "2", "3", "4"]);
+    assert_eq!(rig.send("T", 0, b"5").queue_offset, 5);
+    rig.restart();
+    assert_eq!(bodies(&rig, "T", 0).len(), 6);
+    let file = disk::read_whole(&rig.disk, path.as_ref()).unwrap().unwrap();
+    assert!(file[6 * 20..].iter().all(|byte| *byte == 0), "a Java broker would believe them");
+}
