@@ -1,6 +1,7 @@
 //! The store on a log that somebody else writes: a slave's bytes, a Raft log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 
 use bytes::Bytes;
@@ -95,18 +96,12 @@ fn an_empty_slave_begins_at_the_start_of_any_file_and_nowhere_else() {
     }
     let (mut position, end) = (8192, master.store().readable());
     let mut slave = Rig::new(FlushDiskType::Async);
-    let append = |slave: &Rig, position: u64, bytes: bytes::Bytes| {
-        let (tell, told) = std::sync::mpsc::channel();
-        let done = Box::new(move |result| drop(tell.send(result)));
-        slave.store().append_raw(position, bytes, done).unwrap();
-        told.recv_timeout(PATIENCE).unwrap()
-    };
-    assert!(append(&slave, 100, bytes::Bytes::from_static(b"x")).is_err());
+    assert!(append_raw(&slave, 100, b"x").is_err());
     while position < end {
         let bytes = master.store().read_log(position, 700).unwrap();
-        position = append(&slave, position, bytes).unwrap();
+        position = append_raw(&slave, position, &bytes).unwrap();
     }
-    assert!(append(&slave, 0, bytes::Bytes::from_static(b"x")).is_err());
+    assert!(append_raw(&slave, 0, b"x").is_err());
     for _ in 0..2 {
         let first = master.drain("T", 0)[slave.store().min_offset("T", 0) as usize].clone();
         assert_eq!(slave.drain("T", 0)[0], first);
@@ -120,14 +115,14 @@ fn an_empty_slave_begins_at_the_start_of_any_file_and_nowhere_else() {
 fn who_streams_the_log_hears_of_every_confirmed_byte_and_of_no_other() {
     for flush in [FlushDiskType::Async, FlushDiskType::Sync] {
         let rig = Rig::new(flush);
-        let heard = Arc::new(std::sync::atomic::AtomicU64::new(u64::MAX));
+        let heard = Arc::new(AtomicU64::new(u64::MAX));
         let there = heard.clone();
-        rig.store().on_readable(move |end| there.store(end, std::sync::atomic::Ordering::SeqCst));
-        assert_eq!(heard.load(std::sync::atomic::Ordering::SeqCst), 0);
+        rig.store().on_readable(move |end| there.store(end, Ordering::SeqCst));
+        assert_eq!(heard.load(Ordering::SeqCst), 0);
         for _ in 0..3 {
             rig.send("T", 0, b"x");
             let end = rig.store().commit_log_max();
-            assert_eq!(heard.load(std::sync::atomic::Ordering::SeqCst), end);
+            assert_eq!(heard.load(Ordering::SeqCst), end);
             assert_eq!(rig.store().readable(), end);
         }
     }
