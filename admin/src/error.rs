@@ -1,6 +1,6 @@
 //! What can go wrong between mqadmin and the servers. Commands add words of their own with `anyhow`.
 
-use protocol::{BodyError, HeaderError, MessageError, ResponseCode};
+use protocol::{BodyError, HeaderError, MessageError, RemotingCommand, ResponseCode};
 use remoting::RemotingError;
 
 /// An error of this room.
@@ -19,7 +19,7 @@ pub enum AdminError {
         peer: String,
         /// The response code.
         code: i32,
-        /// Its text.
+        /// Its text, on one line.
         remark: String,
     },
     /// The answer's body cannot be read.
@@ -58,6 +58,13 @@ pub enum AdminError {
 }
 
 impl AdminError {
+    /// A refusal; what was said over several lines comes to one.
+    pub(crate) fn refused(peer: &str, answer: RemotingCommand) -> Self {
+        let remark = answer.remark.unwrap_or_default();
+        let remark = remark.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        Self::Refused { peer: peer.to_owned(), code: answer.code, remark }
+    }
+
     /// Whether the peer refused with this code.
     pub fn is(&self, expected: ResponseCode) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == expected.number())

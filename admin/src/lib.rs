@@ -69,7 +69,7 @@ fn run_command(command: &Command, words: &[String], out: &mut dyn Write) -> u8 {
         Err(error) if left_early(&error) => DONE,
         Err(error) => {
             let _ = out.flush();
-            complain(&format!("mqadmin {}: {error:#}\n", command.name));
+            complain(&format!("mqadmin {}: {}\n", command.name, sentence(&error)));
             FAILED
         }
     }
@@ -84,6 +84,18 @@ async fn execute(command: &Command, given: &Given, out: &mut dyn Write) -> anyho
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// The error with its causes on one line; a cause that the words before it name already is left out.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let colon = if text.is_empty() { "" } else { ": " };
+            text += &format!("{colon}{}", cause.lines().collect::<Vec<_>>().join(" "));
+        }
+    }
+    text
 }
 
 /// Whether all that went wrong is that nobody reads our output any more.
@@ -134,6 +146,16 @@ mod tests {
         let (code, out) = ran(&["help", "topicRoute"]);
         assert_eq!(code, DONE);
         assert_eq!(ran(&["topicRoute", "-h"]), (DONE, out));
+    }
+
+    #[test]
+    fn an_error_is_one_line_that_says_nothing_twice() {
+        let refused =
+            AdminError::Refused { peer: "h:1".to_owned(), code: 17, remark: "no\nroute".to_owned() };
+        let error = anyhow::Error::from(refused).context("topic T");
+        assert_eq!(sentence(&error), "topic T: h:1 answered 17 TOPIC_NOT_EXIST: no route");
+        let told = anyhow::Error::msg("refused").context("cannot connect: refused");
+        assert_eq!(sentence(&told), "cannot connect: refused");
     }
 
     #[test]

@@ -172,10 +172,7 @@ pub(crate) async fn pull(
         Ok(ResponseCode::PullNotFound) => PullStatus::NoNewMessage,
         Ok(ResponseCode::PullRetryImmediately) => PullStatus::NoMatchedMessage,
         Ok(ResponseCode::PullOffsetMoved) => PullStatus::OffsetIllegal,
-        _ => {
-            let (peer, remark) = (address.to_owned(), answer.remark.unwrap_or_default());
-            return Err(AdminError::Refused { peer, code: answer.code, remark });
-        }
+        _ => return Err(AdminError::refused(address, answer)),
     };
     let header: PullMessageResponseHeader =
         answer.header().map_err(|source| AdminError::Header { peer: address.to_owned(), source })?;

@@ -106,7 +106,7 @@ impl Given {
             let value = match attached {
                 _ if !option.takes_value => String::new(),
                 Some(value) => value,
-                None => words.next().cloned().ok_or(Misuse::ValueMissing(option.key()))?,
+                None => words.next().cloned().ok_or_else(|| Misuse::ValueMissing(option.key()))?,
             };
             given.0.insert(option.key(), value.trim().to_owned());
         }

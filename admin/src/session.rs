@@ -59,11 +59,7 @@ impl Session {
         if answer.code == ResponseCode::Success.number() {
             return Ok(answer);
         }
-        Err(AdminError::Refused {
-            peer: address.to_owned(),
-            code: answer.code,
-            remark: answer.remark.unwrap_or_default(),
-        })
+        Err(AdminError::refused(address, answer))
     }
 
     /// Asks one server, whatever it answers.
@@ -143,7 +139,7 @@ impl Session {
     /// The master of a broker name, or whoever stands in.
     pub async fn address_of(&self, broker: &str) -> Result<String, AdminError> {
         let info = self.cluster_info().await?;
-        let found = info.broker_addr_table.get(broker).and_then(|broker| address_in(broker));
+        let found = info.broker_addr_table.get(broker).and_then(address_in);
         found.ok_or_else(|| AdminError::BrokerUnknown { broker: broker.to_owned() })
     }
 

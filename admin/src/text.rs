@@ -54,6 +54,11 @@ pub(crate) fn time_seconds(millis: i64, zone: &TimeZone) -> String {
     shown(millis, zone, "%Y-%m-%d %H:%M:%S")
 }
 
+/// `20261122193844140`
+pub(crate) fn time_digits(millis: i64, zone: &TimeZone) -> String {
+    shown(millis, zone, "%Y%m%d%H%M%S%3f")
+}
+
 fn shown(millis: i64, zone: &TimeZone, format: &str) -> String {
     match Timestamp::from_millisecond(millis) {
         Ok(time) => Zoned::new(time, zone.clone()).strftime(format).to_string(),

@@ -48,13 +48,11 @@ fn table(list: &ConsumeStatsList, level: i64, zone: &TimeZone) -> String {
     });
     for (group, (queue, offsets)) in queues {
         let diff = offsets.broker_offset - offsets.consumer_offset;
-        if diff < level {
+        // A queue of which the group has consumed nothing has no time to show, and no line.
+        if diff < level || offsets.last_timestamp <= 0 {
             continue;
         }
-        let last = match offsets.last_timestamp {
-            1.. => time_seconds(offsets.last_timestamp, zone),
-            _ => "-".to_owned(),
-        };
+        let last = time_seconds(offsets.last_timestamp, zone);
         text += &format!(
             "{:<64}  {:<64}  {:<32}  {:<4}  {:<20}  {:<20}  {diff:<20}  {last}\n",
             front(&queue.topic, 64),

@@ -112,8 +112,8 @@ fn load_line(cluster: &str, broker: &str, id: i64, address: &str, figures: &Figu
     );
     let hours = match text("earliestMessageTimeStamp").parse::<i64>() {
         #[expect(clippy::cast_precision_loss, reason = "hours are shown with two decimals")]
-        Ok(earliest) => (now - earliest) as f64 / MS_PER_HOUR,
-        Err(_) => 0.0,
+        Ok(earliest @ 1..) => (now - earliest) as f64 / MS_PER_HOUR,
+        _ => 0.0,
     };
     format!(
         "{cluster:<22}  {broker:<22}  {id:<4}  {address:<22} {:<16}  {incoming:>16}  {outgoing:>30}  {timer:<22}  {:>11}  \

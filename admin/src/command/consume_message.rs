@@ -34,6 +34,8 @@ struct Wanted {
     from: Option<i64>,
     to: Option<i64>,
     count: i64,
+    /// Whether the operator named the queue.
+    is_one_queue: bool,
 }
 
 async fn run(mut call: Call<'_>) -> anyhow::Result<()> {
@@ -44,6 +46,7 @@ async fn run(mut call: Call<'_>) -> anyhow::Result<()> {
         from: time("s")?,
         to: time("e")?,
         count: given.number("c")?.unwrap_or(MESSAGES_MAX),
+        is_one_queue: given.has("i"),
     };
     let queue: Option<i32> = given.number("i")?;
     wanted.check(given.has("b"), queue.is_some(), now)?;
@@ -66,6 +69,16 @@ async fn run(mut call: Call<'_>) -> anyhow::Result<()> {
 }
 
 impl Wanted {
+    /// What is said when a queue holds more; both spellings are RocketMQ's.
+    fn cut_line(&self, queue: &MessageQueue) -> String {
+        match self.is_one_queue {
+            true => format!("The oldler {} message will be provided", self.count),
+            false => {
+                format!("The older {} message of the {} queue will be provided", self.count, queue.queue_id)
+            }
+        }
+    }
+
     fn check(&self, has_broker: bool, has_queue: bool, now: i64) -> anyhow::Result<()> {
         if self.count <= 0 {
             bail!("Please input a positive messageNumber!");
@@ -112,11 +125,7 @@ async fn print_queue(
         from = offset.max(from);
     }
     if to - from > wanted.count {
-        writeln!(
-            call.out,
-            "The older {} message of the {} queue will be provided",
-            wanted.count, queue.queue_id
-        )?;
+        writeln!(call.out, "{}", wanted.cut_line(queue))?;
         to = from + wanted.count - 1;
     }
     print_from(call, address, queue, from, to).await
@@ -166,7 +175,7 @@ mod tests {
         let check = |wanted: Wanted, has_broker, has_queue| {
             wanted.check(has_broker, has_queue, 100).err().map(|error| error.to_string())
         };
-        let wanted = |offset, from, to, count| Wanted { offset, from, to, count };
+        let wanted = |offset, from, to, count| Wanted { offset, from, to, count, is_one_queue: false };
         assert_eq!(check(wanted(None, None, None, 1), false, false), None);
         assert_eq!(
             check(wanted(None, None, None, 0), false, false).unwrap(),

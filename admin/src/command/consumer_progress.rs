@@ -116,8 +116,8 @@ fn behind(offsets: &OffsetWrapper) -> (i64, i64) {
 async fn all_groups(call: Call<'_>) -> anyhow::Result<()> {
     writeln!(
         call.out,
-        "{:<64}  {:<6}  {:<24} {:<5}  {:<14}  {:<7}  {}",
-        "#Group", "#Count", "#Version", "#Type", "#Model", "#TPS", "#Diff Total"
+        "{:<64}  {:<6}  {:<24} {:<5}  {:<14}  {:<7}  #Diff Total",
+        "#Group", "#Count", "#Version", "#Type", "#Model", "#TPS"
     )?;
     for name in topics::all(call.session).await?.topic_list.iter().filter(|name| topic::is_retry(name)) {
         let group = &name[topic::RETRY_PREFIX.len()..];

@@ -1,11 +1,12 @@
 //! `consumerStatus`: what each member of a consumer group tells about itself.
 
 use anyhow::{Context, bail};
-use protocol::body::{ConsumerRunningInfo, ProcessQueueInfo};
+use jiff::tz::TimeZone;
+use protocol::body::{ConsumerRunningInfo, MessageQueue, ProcessQueueInfo};
 
 use crate::call::{Call, Command};
 use crate::options::Opt;
-use crate::text::{fixed, java_map, time_millis};
+use crate::text::{fixed, time_digits};
 use crate::{groups, version};
 
 pub(crate) const COMMAND: Command = Command {
@@ -36,7 +37,7 @@ async fn run(call: Call<'_>) -> anyhow::Result<()> {
         return Ok(());
     }
     let connection = groups::connection_at(session, &address, group).await?;
-    writeln!(call.out, "{:<10} {:<40} {:<20} {}", "#Index", "#ClientId", "#Version", "#Queues")?;
+    writeln!(call.out, "{:<10} {:<40} {:<20} #Queues", "#Index", "#ClientId", "#Version")?;
     let mut subscriptions = Vec::new();
     for (at, member) in connection.connection_set.iter().enumerate() {
         let info = groups::running_info(session, &address, group, &member.client_id, with_stacks).await?;
@@ -59,41 +60,66 @@ fn subscribed(info: &ConsumerRunningInfo) -> Vec<(String, String)> {
     found
 }
 
-fn info_text(info: &ConsumerRunningInfo, zone: &jiff::tz::TimeZone) -> String {
+/// Everything a member says, in RocketMQ's sections.
+fn info_text(info: &ConsumerRunningInfo, zone: &TimeZone) -> String {
     let mut text = String::from("#Consumer Properties#\n");
     for (key, value) in &info.properties {
         text += &format!("{key:<40}: {value}\n");
     }
     text += "\n\n#Consumer Subscription#\n";
-    for (at, one) in info.subscription_set.iter().enumerate() {
+    for (at, one) in (1..).zip(&info.subscription_set) {
         text += &format!(
             "{at:03} Topic: {:<40} ClassFilter: {:<8} SubExpression: {}\n",
             one.topic, one.class_filter_mode, one.sub_string
         );
     }
-    text += "\n\n#Consumer Offset#\n";
-    text += &format!("{:<64}  {:<32}  {:<4}  {:<20}\n", "#Topic", "#Broker Name", "#QID", "#Consumer Offset");
-    for (queue, held) in &info.mq_table {
-        text += &format!(
-            "{:<32}  {:<32}  {:<4}  {:<20}\n",
-            queue.topic, queue.broker_name, queue.queue_id, held.commit_offset
-        );
+    text += &queues_text(info, zone);
+    text += &rates_text(info);
+    text += "\n\n#User Consume Info#\n";
+    for (key, value) in &info.user_consumer_info {
+        text += &format!("{key:<40}: {value}\n");
     }
-    text += "\n\n#Consumer MQ Detail#\n";
-    text +=
-        &format!("{:<64}  {:<32}  {:<4}  {:<20}\n", "#Topic", "#Broker Name", "#QID", "#ProcessQueueInfo");
-    for (queue, held) in &info.mq_table {
-        text += &format!(
-            "{:<64}  {:<32}  {:<4}  {}\n",
-            queue.topic,
-            queue.broker_name,
-            queue.queue_id,
-            held_text(held, zone)
-        );
+    if let Some(stacks) = &info.jstack {
+        text += &format!("\n\n#Consumer jstack#\n{stacks}\n");
     }
-    text += "\n\n#Consumer RT&TPS#\n";
+    text
+}
+
+/// The queues that a member has: offsets, what it holds of each, and those that it pops from.
+fn queues_text(info: &ConsumerRunningInfo, zone: &TimeZone) -> String {
+    let mut text = format!(
+        "\n\n#Consumer Offset#\n{:<64}  {:<32}  {:<4}  {:<20}\n",
+        "#Topic", "#Broker Name", "#QID", "#Consumer Offset"
+    );
+    for (queue, held) in &info.mq_table {
+        let MessageQueue { topic, broker_name, queue_id } = queue;
+        text += &format!("{topic:<32}  {broker_name:<32}  {queue_id:<4}  {:<20}\n", held.commit_offset);
+    }
     text += &format!(
-        "{:<64}  {:>14} {:>14} {:>14} {:>14} {:>18} {:>25}\n",
+        "\n\n#Consumer MQ Detail#\n{:<64}  {:<32}  {:<4}  {:<20}\n",
+        "#Topic", "#Broker Name", "#QID", "#ProcessQueueInfo"
+    );
+    for (queue, held) in &info.mq_table {
+        let MessageQueue { topic, broker_name, queue_id } = queue;
+        text += &format!("{topic:<64}  {broker_name:<32}  {queue_id:<4}  {}\n", held_text(held, zone));
+    }
+    text += &format!(
+        "\n\n#Consumer Pop Detail#\n{:<32}  {:<32}  {:<4}  {:<20}\n",
+        "#Topic", "#Broker Name", "#QID", "#ProcessQueueInfo"
+    );
+    for (queue, popped) in &info.mq_pop_table {
+        let MessageQueue { topic, broker_name, queue_id } = queue;
+        text += &format!(
+            "{topic:<32}  {broker_name:<32}  {queue_id:<4}  PopProcessQueueInfo [waitAckCount:{}, droped:{}, lastPopTimestamp:{}]\n",
+            popped.wait_ack_count, popped.droped, popped.last_pop_timestamp
+        );
+    }
+    text
+}
+
+fn rates_text(info: &ConsumerRunningInfo) -> String {
+    let mut text = format!(
+        "\n\n#Consumer RT&TPS#\n{:<64}  {:>14} {:>14} {:>14} {:>14} {:>18} {:>25}\n",
         "#Topic",
         "#Pull RT",
         "#Pull TPS",
@@ -104,7 +130,7 @@ fn info_text(info: &ConsumerRunningInfo, zone: &jiff::tz::TimeZone) -> String {
     );
     for (topic, status) in &info.status_table {
         text += &format!(
-            "{topic:<64}  {:>14} {:>14} {:>14} {:>14} {:>18} {:>25}\n",
+            "{topic:<32}  {:>14} {:>14} {:>14} {:>14} {:>18} {:>25}\n",
             fixed(status.pull_rt, 2),
             fixed(status.pull_tps, 2),
             fixed(status.consume_rt, 2),
@@ -113,16 +139,10 @@ fn info_text(info: &ConsumerRunningInfo, zone: &jiff::tz::TimeZone) -> String {
             status.consume_failed_msgs
         );
     }
-    if !info.user_consumer_info.is_empty() {
-        text += &format!("\n\n#User Consume Info#\n{}\n", java_map(&info.user_consumer_info));
-    }
-    if let Some(stacks) = &info.jstack {
-        text += &format!("\n\n#Consumer jstack#\n{stacks}\n");
-    }
     text
 }
 
-fn held_text(held: &ProcessQueueInfo, zone: &jiff::tz::TimeZone) -> String {
+fn held_text(held: &ProcessQueueInfo, zone: &TimeZone) -> String {
     format!(
         "ProcessQueueInfo [commitOffset={}, cachedMsgMinOffset={}, cachedMsgMaxOffset={}, cachedMsgCount={}, \
          cachedMsgSizeInMiB={}, transactionMsgMinOffset={}, transactionMsgMaxOffset={}, transactionMsgCount={}, \
@@ -138,9 +158,71 @@ fn held_text(held: &ProcessQueueInfo, zone: &jiff::tz::TimeZone) -> String {
         held.transaction_msg_count,
         held.locked,
         held.try_unlock_times,
-        time_millis(held.last_lock_timestamp, zone),
+        time_digits(held.last_lock_timestamp, zone),
         held.droped,
-        time_millis(held.last_pull_timestamp, zone),
-        time_millis(held.last_consume_timestamp, zone),
+        time_digits(held.last_pull_timestamp, zone),
+        time_digits(held.last_consume_timestamp, zone),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::body::{ConsumeStatus, SubscriptionData};
+
+    use super::*;
+
+    /// Printed by RocketMQ 5.3.3.
+    #[test]
+    fn what_a_member_says_is_shown_in_rocketmqs_sections() {
+        let held = ProcessQueueInfo {
+            commit_offset: 2,
+            locked: true,
+            last_lock_timestamp: 1_795_376_313_210,
+            last_pull_timestamp: 1_795_378_010_131,
+            ..ProcessQueueInfo::default()
+        };
+        let info = ConsumerRunningInfo {
+            mq_table: [(MessageQueue::new("TopicA", "broker-a", 1), held)].into(),
+            properties: [("language".to_owned(), "JAVA".to_owned())].into(),
+            status_table: [(
+                "TopicA".to_owned(),
+                ConsumeStatus { consume_rt: 0.4, ..ConsumeStatus::default() },
+            )]
+            .into(),
+            subscription_set: vec![SubscriptionData::of_tags("TopicA", "*", 1).unwrap()],
+            ..ConsumerRunningInfo::default()
+        };
+        let expected = [
+            "#Consumer Properties#",
+            "language                                : JAVA",
+            "",
+            "",
+            "#Consumer Subscription#",
+            "001 Topic: TopicA                                   ClassFilter: false    SubExpression: *",
+            "",
+            "",
+            "#Consumer Offset#",
+            "#Topic                                                            #Broker Name                      #QID  #Consumer Offset    ",
+            "TopicA                            broker-a                          1     2                   ",
+            "",
+            "",
+            "#Consumer MQ Detail#",
+            "#Topic                                                            #Broker Name                      #QID  #ProcessQueueInfo   ",
+            "TopicA                                                            broker-a                          1     ProcessQueueInfo [commitOffset=2, cachedMsgMinOffset=0, cachedMsgMaxOffset=0, cachedMsgCount=0, cachedMsgSizeInMiB=0, transactionMsgMinOffset=0, transactionMsgMaxOffset=0, transactionMsgCount=0, locked=true, tryUnlockTimes=0, lastLockTimestamp=20261122193833210, droped=false, lastPullTimestamp=20261122200650131, lastConsumeTimestamp=19700101000000000]",
+            "",
+            "",
+            "#Consumer Pop Detail#",
+            "#Topic                            #Broker Name                      #QID  #ProcessQueueInfo   ",
+            "",
+            "",
+            "#Consumer RT&TPS#",
+            "#Topic                                                                  #Pull RT      #Pull TPS    #Consume RT #ConsumeOK TPS #ConsumeFailed TPS  #ConsumeFailedMsgsInHour",
+            "TopicA                                      0.00           0.00           0.40           0.00               0.00                         0",
+            "",
+            "",
+            "#User Consume Info#",
+            "",
+        ];
+        assert_eq!(info_text(&info, &TimeZone::UTC), expected.join("\n"));
+    }
 }

@@ -66,7 +66,7 @@ pub(super) async fn show(
 ) -> anyhow::Result<()> {
     let path = message_text::save_body(message, "")?;
     let head = message_text::offset_id(message) + &message_text::fields(message, &session.zone);
-    write!(out, "{head}{:<20} {}\n", "Message Body Path:", path.display())?;
+    writeln!(out, "{head}{:<20} {}", "Message Body Path:", path.display())?;
     if with_body {
         writeln!(out, "{:<20} {}", "Message Body:", String::from_utf8_lossy(&message.body))?;
     }
