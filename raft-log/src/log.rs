@@ -128,19 +128,31 @@ impl Log {
             first_position: was.first_position,
         };
         tracing::info!(end = tail.end, last = ?tail.last, purged = ?tail.purged, lost_power, "log recovered");
-        let committed = committed.min(tail.last);
-        Ok(Self {
+        let log = Self {
             disk,
             segments,
             manifest: Mutex::new(manifest),
             vote: Mutex::new((vote_file, vote)),
-            committed: Mutex::new((committed_file, committed)),
+            committed: Mutex::new((committed_file, None)),
             mark,
             tail: RwLock::new(tail),
             flusher,
             lost_power,
             lost_copy: was.is_resetting && was.purged.is_none(),
-        })
+        };
+        log.committed.lock().1 = log.trusted_commit(committed)?;
+        Ok(log)
+    }
+
+    /// How much of a commit mark holds for the log as it was recovered, which may have lost its tail since.
+    fn trusted_commit(&self, mark: Option<EntryId>) -> Result<Option<EntryId>, LogError> {
+        let (Some(mark), Some(last)) = (mark, self.last()) else { return Ok(self.purged()) };
+        if self.envelope(mark.index)?.is_some_and(|found| found.id == mark) {
+            return Ok(Some(mark));
+        }
+        // What the same leader put before a committed entry is committed as well; of anything else nobody knows.
+        let is_prefix = last.index < mark.index && (last.term, last.node) == (mark.term, mark.node);
+        Ok(if is_prefix { Some(last) } else { self.purged() })
     }
 
     pub(crate) fn segments(&self) -> &Arc<Segments> {

@@ -233,13 +233,15 @@ fn damage_below_the_durable_mark_is_an_error_and_a_torn_tail_is_cut() {
 fn stale_entries_behind_a_cut_are_never_taken_for_the_log() {
     let disk = MemDisk::new();
     let log = open(&disk).unwrap();
-    append(&log, 1, 0..8).unwrap();
+    append(&log, 1, 0..5).unwrap();
+    append(&log, 3, 5..8).unwrap();
     let cut = log.envelope(5).unwrap().unwrap().position;
     let stale = log.raw(cut, 4096).unwrap();
     log.truncate_after(Some(id(1, 4))).unwrap();
     append(&log, 2, 5..6).unwrap();
     let end = log.end();
-    // As if zeroing the tail had been lost: entry 6 of term 1 lies exactly where entry 6 of term 2 would.
+    // As if zeroing the tail had been lost. A leader of term 4 brought entry 5 of term 2: the stale entry 6 of term 3 then
+    // has the right index, the right position, a good checksum and a term that may follow; only the chain tells.
     let behind = stale.slice((end - cut) as usize..);
     log.segments().write_at(end, &[IoSlice::new(&behind)]).unwrap();
     drop(log);

@@ -92,7 +92,9 @@ impl RaftLog {
         {
             return Err(LogError::SnapshotMissing { purged: purged.index });
         }
-        let is_on_probation = config.flush == FlushMode::Async && log.lost_power && log.last().is_some();
+        // A vote is always durable: it tells a member that lost its whole log from a node that never was one.
+        let was_member = log.last().is_some() || log.vote().is_some();
+        let is_on_probation = config.flush == FlushMode::Async && log.lost_power && was_member;
         let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), is_on_probation);
         let shared =
             Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);

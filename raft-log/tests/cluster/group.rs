@@ -185,8 +185,11 @@ impl Replica {
 
     /// The machine loses power: what was not synced is gone, or torn, and what the sink thought durable is gone as well.
     pub fn lose_power(&mut self, seed: u64) {
+        // First the power, then the process: a log that is dropped flushes what it marked.
+        self.memory.power_off_after(0);
         self.kill();
         self.memory.crash_with(seed);
+        *self.fatal.lock().unwrap() = None;
         let boot = Path::new("/proc/sys/kernel/random/boot_id");
         self.memory.create_dir_all(boot.parent().unwrap()).unwrap();
         let file = self.memory.open(boot, OpenHow::Create).unwrap();
