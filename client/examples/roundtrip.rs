@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{
-    Client, ClientConfig, ClientError, ConsumeFromWhere, ConsumeOutcome, ConsumerConfig, Message, Producer, ProducerConfig,
-    PushConsumer,
+    Client, ClientConfig, ClientError, ConsumeFromWhere, ConsumeOutcome, ConsumerConfig, Message, Producer,
+    ProducerConfig, PushConsumer,
 };
 
 #[tokio::main]

@@ -12,7 +12,7 @@ pub(crate) mod pull;
 pub(crate) mod send_back;
 pub(crate) mod sharing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ pub(crate) struct Consumer {
     pub(crate) sender: Sender,
     pub(crate) consumed: AtomicU64,
     pub(crate) failed: AtomicU64,
-    file: Option<OffsetFile>,
+    file: Option<Mutex<OffsetFile>>,
     stopping: AtomicBool,
     started_millis: i64,
     /// Ended at once by `stop`.
@@ -148,7 +148,7 @@ impl Consumer {
             sender,
             consumed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            file,
+            file: file.map(Mutex::new),
             stopping: AtomicBool::new(false),
             started_millis: now_millis(),
             loops: Mutex::default(),
@@ -158,7 +158,7 @@ impl Consumer {
     }
 
     /// Leaves the group: takes nothing more, lets listeners finish, tells how far we came.
-    pub(crate) async fn stop(&self) {
+    pub(crate) async fn stop(self: &Arc<Self>) {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -322,27 +322,67 @@ impl Consumer {
     }
 
     /// Tells offsets that changed to the brokers, waiting for their answers if `surely`, or writes them to the file.
-    pub(crate) async fn persist(&self, surely: bool) {
-        let dirty = self.offsets.lock().take_dirty();
+    pub(crate) async fn persist(self: &Arc<Self>, surely: bool) {
+        let dirty = self.offsets.lock().dirty();
         if dirty.is_empty() {
             return;
         }
-        if let Some(file) = &self.file {
-            let (file, all) = (file.clone(), self.offsets.lock().all());
-            let saved = tokio::task::spawn_blocking(move || file.save(all)).await;
-            if !matches!(saved, Ok(Ok(()))) {
-                tracing::warn!(group = self.group(), ?saved, "offsets not saved");
-                dirty.iter().for_each(|(queue, _)| self.offsets.lock().mark_dirty(queue));
-            }
+        if self.file.is_some() {
+            let consumer = self.clone();
+            // A file is written to its end even if whoever waits for it gives up.
+            let _ = tokio::task::spawn_blocking(move || consumer.save()).await;
             return;
         }
+        let mut unreachable = BTreeSet::new();
         for (queue, offset) in dirty {
-            if let Err(error) =
-                queue_offsets::tell_consumed(&self.core, self.group(), &queue, offset, surely).await
-            {
-                tracing::debug!(?queue, offset, %error, "offset not told");
-                self.offsets.lock().mark_dirty(&queue);
+            if !unreachable.contains(&queue.broker_name) && !self.tell(&queue, offset, surely).await {
+                // The others of that broker would only wait as long in vain.
+                unreachable.insert(queue.broker_name);
             }
+        }
+    }
+
+    /// Tells one offset; whether it arrived.
+    async fn tell(&self, queue: &MessageQueue, offset: u64, surely: bool) -> bool {
+        match queue_offsets::tell_consumed(&self.core, self.group(), queue, offset, surely).await {
+            Ok(()) => {
+                self.offsets.lock().told(queue, offset);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(?queue, offset, %error, "offset not told");
+                false
+            }
+        }
+    }
+
+    /// Tells how far we came in a queue that is not ours any more, and forgets it.
+    pub(crate) async fn leave(self: &Arc<Self>, queue: &MessageQueue) {
+        if self.file.is_some() {
+            self.persist(true).await;
+        } else {
+            let dirty = self.offsets.lock().dirty();
+            if let Some((queue, offset)) = dirty.into_iter().find(|(one, _)| one == queue) {
+                self.tell(&queue, offset, true).await;
+            }
+        }
+        self.offsets.lock().forget(queue);
+    }
+
+    /// Writes the file. One at a time, and each with what is known when its turn comes, so the last one is right.
+    fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let file = file.lock();
+        let (all, dirty) = {
+            let offsets = self.offsets.lock();
+            (offsets.all(), offsets.dirty())
+        };
+        match file.save(all) {
+            Ok(()) => {
+                let mut offsets = self.offsets.lock();
+                dirty.iter().for_each(|(queue, offset)| offsets.told(queue, *offset));
+            }
+            Err(error) => tracing::warn!(group = self.group(), %error, "offsets not saved"),
         }
     }
 

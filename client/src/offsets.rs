@@ -53,21 +53,18 @@ impl OffsetTable {
         self.offsets.remove(queue);
     }
 
-    /// Offsets that changed since they were last taken.
-    pub fn take_dirty(&mut self) -> Vec<(MessageQueue, u64)> {
-        let dirty = self.offsets.iter_mut().filter(|(_, known)| known.is_dirty);
-        dirty
-            .map(|(queue, known)| {
-                known.is_dirty = false;
-                (queue.clone(), known.offset)
-            })
-            .collect()
+    /// Offsets that nobody else knows yet.
+    pub fn dirty(&self) -> Vec<(MessageQueue, u64)> {
+        let dirty = self.offsets.iter().filter(|(_, known)| known.is_dirty);
+        dirty.map(|(queue, known)| (queue.clone(), known.offset)).collect()
     }
 
-    /// An offset that was taken did not arrive; it is taken again, unless it moved on meanwhile.
-    pub fn mark_dirty(&mut self, queue: &MessageQueue) {
-        if let Some(known) = self.offsets.get_mut(queue) {
-            known.is_dirty = true;
+    /// An offset arrived where it is kept. If consumption went on meanwhile, there is still something to tell.
+    pub fn told(&mut self, queue: &MessageQueue, offset: u64) {
+        if let Some(known) = self.offsets.get_mut(queue)
+            && known.offset == offset
+        {
+            known.is_dirty = false;
         }
     }
 
@@ -157,15 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told_and_what_did_not_arrive_is_told_again() {
+    fn an_offset_is_told_until_exactly_it_has_arrived() {
         let mut table = OffsetTable::default();
         table.learn(&queue(0), 5);
         table.advance(&queue(1), 1);
-        assert_eq!(table.take_dirty(), [(queue(1), 1)]);
-        assert_eq!(table.take_dirty(), []);
-        table.mark_dirty(&queue(1));
-        table.advance(&queue(0), 6);
-        assert_eq!(table.take_dirty(), [(queue(0), 6), (queue(1), 1)]);
+        assert_eq!(table.dirty(), [(queue(1), 1)]);
+        table.advance(&queue(1), 2);
+        table.told(&queue(1), 1);
+        assert_eq!(table.dirty(), [(queue(1), 2)]);
+        table.told(&queue(1), 2);
+        assert_eq!(table.dirty(), []);
         table.forget(&queue(0));
         assert_eq!(table.get(&queue(0)), None);
     }

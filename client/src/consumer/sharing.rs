@@ -174,8 +174,7 @@ pub(crate) fn start_pull(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>) {
 pub(crate) async fn give_up(consumer: &Arc<Consumer>, queue: &MessageQueue) {
     let Some(assigned) = consumer.held.lock().remove(queue) else { return };
     assigned.drop_queue();
-    consumer.persist(true).await;
-    consumer.offsets.lock().forget(queue);
+    consumer.leave(queue).await;
     tracing::debug!(group = consumer.group(), ?queue, "queue given up");
 }
 
