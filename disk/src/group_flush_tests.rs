@@ -1,3 +1,5 @@
+//! The promises of `group_flush`.
+
 use std::sync::mpsc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The promises of `mem`.
+
 use super::*;
 
 fn content(disk: &MemDisk, path: &str) -> Option<Vec<u8>> {

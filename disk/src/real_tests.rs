@@ -1,3 +1,5 @@
+//! The promises of `real`.
+
 use super::*;
 use crate::{DiskError, Segments, replace_file};
 

@@ -1,3 +1,5 @@
+//! The promises of `segments`.
+
 use proptest::prelude::*;
 
 use super::*;

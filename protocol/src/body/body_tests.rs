@@ -1,3 +1,5 @@
+//! The promises of `body`.
+
 use super::*;
 use crate::language::LanguageCode;
 

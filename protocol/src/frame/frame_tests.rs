@@ -1,3 +1,5 @@
+//! The promises of `frame`.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The promises of `header`.
+
 use super::*;
 use crate::{ExtFields, Header, HeaderError};
 

@@ -1,3 +1,5 @@
+//! The promises of `json`.
+
 use super::*;
 use crate::error::BodyError;
 

@@ -1,3 +1,5 @@
+//! The promises of `encode`.
+
 use proptest::prelude::*;
 
 use super::*;
