@@ -49,6 +49,14 @@ pub enum AdminError {
         /// Those that exist.
         known: String,
     },
+    /// No broker has the group's retry topic.
+    #[error("group {group} is unknown: it has never been online, and has no topic {retry_topic}")]
+    GroupUnknown {
+        /// The group's name.
+        group: String,
+        /// The topic that its first member would have made.
+        retry_topic: String,
+    },
     /// No route leads to the broker.
     #[error("no address of broker {broker} is known")]
     BrokerUnknown {

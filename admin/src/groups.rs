@@ -24,7 +24,10 @@ pub(crate) async fn brokers(
     match session.route(&topic::retry_topic(group)).await {
         Err(error) if error.is(ResponseCode::TopicNotExist) => match fallback {
             Some(topic) => session.brokers_of(topic).await,
-            None => Err(error),
+            None => Err(AdminError::GroupUnknown {
+                group: group.to_owned(),
+                retry_topic: topic::retry_topic(group),
+            }),
         },
         route => Ok(reachable(&route?)),
     }

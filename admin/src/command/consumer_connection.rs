@@ -1,6 +1,5 @@
 //! `consumerConnection`: the members of a consumer group and what they subscribe to.
 
-use anyhow::Context;
 use protocol::body::ConsumerConnection;
 
 use crate::call::{Call, Command};
@@ -22,9 +21,7 @@ async fn run(call: Call<'_>) -> anyhow::Result<()> {
     let connection = match call.given.value("b") {
         Some(address) => groups::connection_at(call.session, address, group).await?,
         None => {
-            let brokers = groups::brokers(call.session, group, None)
-                .await
-                .with_context(|| format!("group {group} has never been online"))?;
+            let brokers = groups::brokers(call.session, group, None).await?;
             groups::connection(call.session, &brokers, group).await?
         }
     };
