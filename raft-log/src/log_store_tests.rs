@@ -1,3 +1,5 @@
+//! The promises of `log_store`.
+
 use disk::{MemDisk, Segments};
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};

@@ -1,3 +1,5 @@
+//! The promises of `frame`.
+
 use proptest::prelude::*;
 
 use super::*;
