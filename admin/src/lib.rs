@@ -2,7 +2,7 @@
 //!
 //! `commands` is the one table of commands; each has a file of its own in `command/`, which asks brokers and name servers through a
 //! `session::Session` and prints what pure functions made of the answers. Always true: an error is one line on standard error and a
-//! non-zero exit; tables come in a fixed order (RocketMQ shows some in the order of a hash table). `main.rs` and `mqlocal` call [`run`].
+//! non-zero exit; tables come in a fixed order (RocketMQ shows some in the order of a hash table). `main.rs` calls [`run`].
 
 mod call;
 mod command;
