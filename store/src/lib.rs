@@ -27,6 +27,7 @@ mod read;
 mod reading;
 mod record;
 mod recovery;
+mod replicated;
 mod retention;
 mod store;
 mod unit;

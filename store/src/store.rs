@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use crate::appender::Appender;
 use crate::checkpoint::CheckpointFile;
 use crate::config::{FlushDiskType, ReadLimits, StoreConfig};
-use crate::confirm::Replication;
 use crate::consume_queue::ConsumeQueue;
 use crate::core::{Core, LogEnd, OnReadable};
 use crate::counters::Figures;
@@ -25,20 +24,19 @@ use crate::intake::{Intake, Work};
 use crate::key_index::KeyIndex;
 use crate::looking::{Boundary, KeyQuery, KeyResult};
 use crate::put::Put;
-use crate::queue_offsets::QueueOffsets;
 use crate::queue_table::QueueTable;
 use crate::read::{ReadRequest, ReadResult};
 use crate::recovery;
 use crate::retention::RetentionConfig;
-use crate::upkeep::{Keeper, KeeperSignal, Upkeep};
+use crate::upkeep::{Keeper, KeeperSignal, Upkeep, expire_until_stopped};
 
 /// Messages on one machine.
 #[derive(Debug)]
 pub struct MessageStore {
-    core: Arc<Core>,
-    upkeep: Arc<Upkeep>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) upkeep: Arc<Upkeep>,
     /// Absent when somebody else writes the log.
-    writer: Option<Writer>,
+    pub(crate) writer: Option<Writer>,
     keeper: Arc<KeeperSignal>,
     /// What ends with the store.
     open: Mutex<Option<Open>>,
@@ -46,7 +44,7 @@ pub struct MessageStore {
 
 /// The way to the append thread.
 #[derive(Debug)]
-struct Writer {
+pub(crate) struct Writer {
     intake: Arc<Intake>,
     flush: Arc<GroupFlush>,
 }
@@ -55,6 +53,7 @@ struct Writer {
 struct Open {
     appender: Option<JoinHandle<()>>,
     keeper: Option<JoinHandle<()>>,
+    expirer: Option<JoinHandle<()>>,
     abort: PathBuf,
     _lock: DiskLock,
 }
@@ -123,7 +122,7 @@ impl MessageStore {
             upkeep,
             writer,
             keeper: Arc::default(),
-            open: Mutex::new(Some(Open { appender: None, keeper: None, abort, _lock: lock })),
+            open: Mutex::new(Some(Open { appender: None, keeper: None, expirer: None, abort, _lock: lock })),
         };
         store.start_threads(end)?;
         Ok(Arc::new(store))
@@ -140,6 +139,8 @@ impl MessageStore {
             let keeper =
                 Keeper::new(self.core.clone(), self.upkeep.clone(), self.keeper.clone(), Instant::now());
             open.keeper = Some(spawn("store-keeper", move || keeper.run())?);
+            let (core, signal) = (self.core.clone(), self.keeper.clone());
+            open.expirer = Some(spawn("store-expire", move || expire_until_stopped(&core, &signal))?);
         }
         Ok(())
     }
@@ -153,6 +154,7 @@ impl MessageStore {
         }
         self.keeper.stop();
         join(open.keeper.take());
+        join(open.expirer.take());
         if self.core.is_failed() {
             return Err(StoreError::Failed);
         }
@@ -203,7 +205,7 @@ impl MessageStore {
     }
 
     /// Why no message is taken now.
-    fn refusal(&self) -> Option<StoreError> {
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
         if self.core.is_failed() {
             return Some(StoreError::ShuttingDown);
         }
@@ -213,44 +215,9 @@ impl MessageStore {
         }
     }
 
-    /// Stores a master's bytes as they are, at the end of the log (slave mode); `done` learns the new end. The bytes may
-    /// end anywhere: messages become visible when they are whole. An empty log takes the start of any segment as its first
-    /// position: a master gives a new slave its newest file only.
-    pub fn append_raw(
-        &self,
-        position: u64,
-        bytes: Bytes,
-        done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>,
-    ) -> Result<(), StoreError> {
-        match self.refusal() {
-            Some(error) => Err(error),
-            None => self.push(Work::Raw { position, bytes, done }),
-        }
-    }
-
-    fn push(&self, work: Work) -> Result<(), StoreError> {
+    pub(crate) fn push(&self, work: Work) -> Result<(), StoreError> {
         let Some(writer) = &self.writer else { return Err(StoreError::ForeignLog) };
         writer.intake.push(work).map_err(|(error, _)| error)
-    }
-
-    /// Makes records that somebody else wrote at `position` visible (Raft mode).
-    pub fn apply(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.core.apply(position, bytes)
-    }
-
-    /// Notes that everything before `position` is applied, where no message ends there (Raft mode).
-    pub fn skip_to(&self, position: u64) {
-        self.core.skip_to(position);
-    }
-
-    /// Notes that the log is on the disk up to `position` (Raft mode): checkpoints go no further.
-    pub fn log_flushed(&self, position: u64) {
-        self.core.flushed.fetch_max(position, Ordering::AcqRel);
-    }
-
-    /// The offsets that appended messages get, for who stamps them (Raft mode).
-    pub fn queue_offsets(&self) -> QueueOffsets {
-        QueueOffsets::new(self.core.clone())
     }
 
     /// Up to here everything is visible.
@@ -273,16 +240,6 @@ impl MessageStore {
         self.core.flushed()
     }
 
-    /// Bytes of the log as they are, for slaves: at most `len_max`, inside one segment, and only what the flush mode
-    /// confirms; empty at the end.
-    pub fn read_log(&self, position: u64, len_max: usize) -> Result<Bytes, StoreError> {
-        let segment_bytes = self.core.segments.segment_bytes();
-        let inside = segment_bytes - position % segment_bytes;
-        let left = self.core.confirmed().saturating_sub(position).min(inside);
-        let len = len_max.min(usize::try_from(left).unwrap_or(usize::MAX));
-        Ok(self.core.segments.read(position, len)?)
-    }
-
     /// Calls `readable` with the end of what `read_log` gives, whenever it moved; on threads of the store, which wait for
     /// it. The first caller is heard, and no other.
     pub fn on_readable(&self, readable: impl Fn(u64) + Send + Sync + 'static) {
@@ -300,16 +257,6 @@ impl MessageStore {
     /// Size of a commit-log file.
     pub fn segment_bytes(&self) -> u64 {
         self.core.segments.segment_bytes()
-    }
-
-    /// Whether puts wait for a slave from now on. After `Awaited` the slave's position counts from 0.
-    pub fn set_replication(&self, replication: Replication) {
-        self.core.set_replication(replication);
-    }
-
-    /// A slave has everything before this position: who waited for that is answered.
-    pub fn replicated(&self, position: u64) {
-        self.core.replicated(position);
     }
 
     /// Reads messages of a queue.
@@ -407,16 +354,6 @@ impl MessageStore {
         self.upkeep.clean(asked)
     }
 
-    /// Deletes the segments before `position` (Raft mode, where the log's owner decides).
-    pub fn drop_before(&self, position: u64) -> Result<usize, StoreError> {
-        self.upkeep.drop_before(position)
-    }
-
-    /// Lets queues and index forget what the log's owner has deleted (Raft mode).
-    pub fn trim_to_log(&self) -> Result<(), StoreError> {
-        self.upkeep.trim(self.core.segments.start())
-    }
-
     /// Writes the queues' newest units to their files, as the keeper does by itself.
     pub fn write_out_queues(&self) -> Result<(), StoreError> {
         self.upkeep.write_out()
@@ -480,6 +417,7 @@ impl Drop for MessageStore {
         self.keeper.stop();
         join(open.appender);
         join(open.keeper);
+        join(open.expirer);
     }
 }
 

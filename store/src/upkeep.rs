@@ -15,8 +15,10 @@ use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
 use crate::retention::{RetentionView, decide};
 
-/// How often the keeper looks for puts that waited too long, while somebody waits.
+/// How often somebody looks for puts that waited too long, while puts may have to wait.
 const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often while none has to: the mode may change.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often files that nobody uses are closed.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -165,7 +167,7 @@ fn ms(time: std::time::SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Wakes and stops the keeper.
+/// Wakes and stops the keeper's threads.
 #[derive(Debug, Default)]
 pub(crate) struct KeeperSignal {
     is_stopping: Mutex<bool>,
@@ -178,7 +180,7 @@ impl KeeperSignal {
         self.wake.notify_all();
     }
 
-    /// Waits until `until`; false when the keeper shall stop.
+    /// Waits until `until`; false when the thread shall stop.
     fn wait(&self, until: Instant) -> bool {
         let mut is_stopping = self.is_stopping.lock();
         while !*is_stopping {
@@ -190,7 +192,19 @@ impl KeeperSignal {
     }
 }
 
-/// The thread's part: which deed is due when.
+/// Answers who waits too long. It is a thread of its own, because the keeper may wait for the very disk that makes them wait.
+pub(crate) fn expire_until_stopped(core: &Core, signal: &KeeperSignal) {
+    let mut now = Instant::now();
+    loop {
+        let interval = if core.expire(now) || core.may_wait() { EXPIRE_INTERVAL } else { IDLE_INTERVAL };
+        if !signal.wait(now + interval) {
+            return;
+        }
+        now = Instant::now();
+    }
+}
+
+/// The keeper's part: which deed is due when.
 pub(crate) struct Keeper {
     core: Arc<Core>,
     upkeep: Arc<Upkeep>,
@@ -226,16 +240,12 @@ impl Keeper {
     pub(crate) fn run(mut self) {
         let mut now = Instant::now();
         loop {
-            let is_awaited = self.core.expire(now);
             let done = [self.clean_if_due(now), self.write_out_if_due(now), self.checkpoint_if_due(now)];
             if let Some(error) = done.into_iter().filter_map(Result::err).find(|error| !error.is_full()) {
                 return self.core.fail(&error);
             }
             self.close_if_due(now);
-            let mut next = self.write_out_at.min(self.checkpoint_at).min(self.clean_at).min(self.close_at);
-            if is_awaited || self.core.may_wait() {
-                next = next.min(now + EXPIRE_INTERVAL);
-            }
+            let next = self.write_out_at.min(self.checkpoint_at).min(self.clean_at).min(self.close_at);
             if !self.signal.wait(next) {
                 return;
             }

@@ -141,3 +141,22 @@ fn a_topic_deleted_under_load_comes_back_empty_every_time() {
     rig.store().delete_topic("T").unwrap();
     assert_eq!(rig.send("T", 0, b"first").queue_offset, 0);
 }
+
+#[test]
+fn who_waits_too_long_for_a_slave_is_answered_by_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = StoreConfig::new(root.path());
+    config.segment_bytes = 1 << 16;
+    config.slave_timeout = Duration::from_millis(1);
+    config.flush = FlushDiskType::Sync;
+    let store = open(&config).unwrap();
+    store.set_replication(store::Replication::Awaited);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let done = Box::new(move |result| sender.send(result).unwrap());
+    let queue = store.queue("T", 0).unwrap();
+    store.put(Put { queue, records: record("T", 0, b"x", ""), wait: true, done }).unwrap();
+    let answer = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(answer.status, store::PutStatus::FlushSlaveTimeout);
+    assert_eq!(store.max_offset("T", 0), 1);
+    store.close().unwrap();
+}

@@ -298,11 +298,22 @@ fn what_a_recovery_shows_survives_the_next_power_cut() {
     rig.send("T", 0, b"acknowledged");
     let end = rig.store().commit_log_max();
     write_behind(&rig, end, &stored(end, 1, b"written, never synced"));
+    // The same in two segments: both must be synced.
+    let written = stored(end, 1, b"written, never synced");
+    let filler_at = end + written.len() as u64;
+    let filler =
+        [((4096 - filler_at) as u32).to_be_bytes(), protocol::message::MAGIC_FILLER.to_be_bytes()].concat();
+    write_behind(&rig, filler_at, &filler);
+    let name = "/store/commitlog/00000000000000004096".as_ref();
+    let next = rig.disk.open(name, OpenHow::Create).unwrap();
+    next.set_len(4096).unwrap();
+    next.write_at(0, &stored(4096, 2, b"in the next segment")).unwrap();
+    rig.disk.sync_dir("/store/commitlog".as_ref()).unwrap();
     rig.kill();
-    assert_eq!(rig.drain("T", 0).len(), 2);
+    assert_eq!(rig.drain("T", 0).len(), 3);
     rig.disk.crash();
     rig.open();
-    assert_eq!(rig.drain("T", 0).len(), 2);
+    assert_eq!(rig.drain("T", 0).len(), 3);
 }
 
 #[test]
