@@ -5,6 +5,7 @@ use crate::delay_service::DelayService;
 use crate::dispatch::Dispatch;
 use crate::error::BrokerError;
 use crate::figures;
+use crate::ha;
 use crate::housekeeping;
 use crate::listeners::{Listeners, Router};
 use crate::node::Node;
@@ -54,18 +55,21 @@ impl Broker {
     /// Starts: the port first, so that everybody else can know the address; then files, then what happens by itself;
     /// the name servers last, when all is ready to be found.
     pub async fn start_on(start: Start, disk: Arc<dyn Disk>) -> Result<Self, BrokerError> {
-        refuse_unserved(&start.config)?;
         let router = Arc::new(Router::default());
         let listeners = Listeners::bind(&start.config, &router)?;
         let config = start.config.clone();
+        let for_slaves = ha::bind(&config, listeners.port()).await?;
         let opened = tokio::task::spawn_blocking({
-            let identity = Identity::new(&config.broker, listeners.port(), config.store.ha_listen_port);
+            let bound = for_slaves.as_ref().and_then(|listener| listener.local_addr().ok());
+            let ha_port = bound.map_or(config.store.ha_listen_port, |bound| bound.port());
+            let identity = Identity::new(&config, listeners.port(), ha_port);
             move || open_node(start, identity, disk)
         });
         let node = opened.await.map_err(|_| BrokerError::Store(StoreError::Failed))??;
         let tasks = Tasks::new();
         housekeeping::start(&tasks, &node);
         figures::start(&tasks, &node).await?;
+        ha::start(&tasks, &node, for_slaves);
         let delays = DelayService::start(&node)?;
         router.serve(handler(&tasks, &node));
         let registration = Tasks::new();
@@ -145,17 +149,4 @@ fn handler(tasks: &Tasks, node: &Arc<Node>) -> Arc<dyn Handler> {
 async fn hand_over(group: &Group) {
     group.hand_over(HAND_OVER).await;
     watch::linger(group).await;
-}
-
-/// Modes that this release does not serve are refused by name, not half served.
-fn refuse_unserved(config: &Config) -> Result<(), BrokerError> {
-    use crate::config::BrokerRole;
-    if config.raft.enabled {
-        return Ok(());
-    }
-    match config.store.broker_role {
-        BrokerRole::AsyncMaster => Ok(()),
-        BrokerRole::SyncMaster => Err(BrokerError::ModeUnserved { mode: "brokerRole=SYNC_MASTER" }),
-        BrokerRole::Slave => Err(BrokerError::ModeUnserved { mode: "brokerRole=SLAVE" }),
-    }
 }

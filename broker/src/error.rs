@@ -57,6 +57,8 @@ pub enum BrokerError {
     Stopping,
     #[error("the broker is starting")]
     Opening,
+    #[error("service not available now: messages are put to a slave")]
+    Slave,
     #[error(transparent)]
     Store(#[from] StoreError),
 
@@ -173,7 +175,7 @@ impl From<&BrokerError> for ResponseCode {
             | BrokerError::ConfigKeyForbidden { .. } => Self::NoPermission,
             BrokerError::TopicUnknown { .. } | BrokerError::AdminTopicUnknown { .. } => Self::TopicNotExist,
             BrokerError::Busy => Self::SystemBusy,
-            BrokerError::Stopping | BrokerError::Opening | BrokerError::NotLeader => {
+            BrokerError::Stopping | BrokerError::Opening | BrokerError::Slave | BrokerError::NotLeader => {
                 Self::ServiceNotAvailable
             }
             BrokerError::Store(error) => store_code(error),
@@ -241,6 +243,7 @@ mod tests {
         for error in [
             BrokerError::TopicUnknown { topic: "T".to_owned() },
             BrokerError::Stopping,
+            BrokerError::Slave,
             BrokerError::Store(StoreError::DiskFull { used_percent: 95 }),
             BrokerError::NotYetAccepting { from_ms: 1 },
         ] {

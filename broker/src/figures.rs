@@ -3,10 +3,12 @@
 
 use crate::config::{Config, MetricsExporter};
 use crate::error::BrokerError;
+use crate::ha::Part;
 use crate::node::Node;
 use daemon::metrics::{Counter, Metrics};
 use daemon::{MetricsServer, Tasks};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,7 +25,11 @@ pub async fn start(tasks: &Tasks, node: &Arc<Node>) -> Result<(), BrokerError> {
     add_gauges(&metrics, node);
     let totals = Totals::new(&metrics, node);
     let there = Arc::downgrade(node);
-    tasks.every("figures", REFRESH, move || totals.refresh(&there));
+    let slaves = SlaveFigures { metrics: Arc::clone(&metrics), seen: Mutex::default() };
+    tasks.every("figures", REFRESH, move || {
+        totals.refresh(&there);
+        slaves.refresh(&there);
+    });
     let server = MetricsServer::start(address, metrics, tasks).await?;
     tracing::info!(address = %server.local_addr(), "serving figures");
     Ok(())
@@ -65,6 +71,13 @@ const GAUGES: &[Gauge] = &[
     ("rocketmq_storage_dispatch_behind_bytes", "bytes written and not yet visible", |node| {
         node.store.commit_log_max().saturating_sub(node.store.applied()) as f64
     }),
+    ("rocketmq_ha_slaves", "slaves that are connected", |node| match &*node.part {
+        Part::Master(master) => master.slaves.views().len() as f64,
+        Part::None | Part::Slave(_) => 0.0,
+    }),
+    ("rocketmq_ha_master_connected", "1 on a slave whose master is connected", |node| {
+        f64::from(u8::from(node.part.slave().is_some_and(|slave| slave.status.is_connected())))
+    }),
     ("rocketmq_broker_held_pulls", "pulls that wait for a message", |node| node.arrivals.len() as f64),
 ];
 
@@ -74,6 +87,40 @@ fn add_gauges(metrics: &Metrics, node: &Arc<Node>) {
     for &(name, help, read) in GAUGES {
         let there = Arc::downgrade(node);
         metrics.gauge_read(name, help, &labels, move || there.upgrade().map_or(0.0, |node| read(&node)));
+    }
+}
+
+/// What each slave has acknowledged, and how far behind it is.
+const SLAVE_OFFSET: &str = "rocketmq_ha_slave_offset";
+const SLAVE_LAG: &str = "rocketmq_ha_slave_lag_bytes";
+
+/// The figures of slaves, which come and go.
+struct SlaveFigures {
+    metrics: Arc<Metrics>,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+impl SlaveFigures {
+    fn refresh(&self, node: &Weak<Node>) {
+        let Some(node) = node.upgrade() else { return };
+        let Part::Master(master) = &*node.part else { return };
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let end = node.store.commit_log_max();
+        let mut now = BTreeSet::new();
+        for slave in master.slaves.views() {
+            let address = slave.address.to_string();
+            let labels = [("node_id", &*node.identity.broker), ("slave", address.as_str())];
+            let gauge = |name, help| self.metrics.gauge(name, help, &labels);
+            gauge(SLAVE_OFFSET, "end of the log that the slave acknowledged").set(signed(slave.acknowledged));
+            let lag = end.saturating_sub(slave.acknowledged);
+            gauge(SLAVE_LAG, "bytes that the slave has not acknowledged").set(signed(lag));
+            now.insert(address);
+        }
+        let before = std::mem::replace(&mut *self.seen.lock(), now.clone());
+        for gone in before.difference(&now) {
+            self.metrics.forget(SLAVE_OFFSET, ("slave", gone));
+            self.metrics.forget(SLAVE_LAG, ("slave", gone));
+        }
     }
 }
 

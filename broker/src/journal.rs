@@ -6,9 +6,15 @@
 
 use crate::clock::now_ms;
 use crate::error::BrokerError;
-use crate::metadata::{Metadata, MetadataCommand, MetadataFiles, Stamp};
+use crate::metadata::{
+    GroupTable, Metadata, MetadataCommand, MetadataFiles, Stamp, TopicTable, put_delays, put_offsets,
+};
 use crate::replication::GroupJournal;
 use parking_lot::Mutex;
+use protocol::body::{
+    ConsumerOffsetSerializeWrapper, DelayOffsetSerializeWrapper, SubscriptionGroupWrapper,
+    TopicConfigSerializeWrapper,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,6 +84,38 @@ impl Journal {
         }
     }
 
+    /// Puts a master's topics in the place of ours (slave); whether they differed.
+    pub fn adopt_topics(&self, topics: TopicConfigSerializeWrapper) -> Result<bool, BrokerError> {
+        match self {
+            Self::Files(files) => files.adopt_topics(topics),
+            Self::Group(_) => Ok(false),
+        }
+    }
+
+    /// Puts a master's consumer groups in the place of ours (slave).
+    pub fn adopt_groups(&self, groups: SubscriptionGroupWrapper) -> Result<(), BrokerError> {
+        match self {
+            Self::Files(files) => files.adopt_groups(groups),
+            Self::Group(_) => Ok(()),
+        }
+    }
+
+    /// Notes a master's consumer offsets (slave).
+    pub fn adopt_offsets(&self, offsets: &ConsumerOffsetSerializeWrapper) {
+        match self {
+            Self::Files(files) => put_offsets(&files.metadata, offsets),
+            Self::Group(_) => {}
+        }
+    }
+
+    /// Notes a master's delay progress (slave).
+    pub fn adopt_delays(&self, delays: &DelayOffsetSerializeWrapper) {
+        match self {
+            Self::Files(files) => put_delays(&files.metadata, delays),
+            Self::Group(_) => {}
+        }
+    }
+
     /// Writes the consumer offsets, if any changed since they were written last. A group has them in its log.
     pub fn flush_offsets(&self) -> Result<(), BrokerError> {
         match self {
@@ -117,6 +155,37 @@ impl FileJournal {
     pub fn new(metadata: Arc<Metadata>, files: MetadataFiles) -> Self {
         let saved = Saved { offset_changes: metadata.offsets.changes(), delays: metadata.delays.all() };
         Self { metadata, files, saved: Mutex::new(saved) }
+    }
+
+    /// Puts a master's topics in the place of ours, version included; whether they differed.
+    fn adopt_topics(&self, topics: TopicConfigSerializeWrapper) -> Result<bool, BrokerError> {
+        let _one_at_a_time = self.saved.lock();
+        {
+            let mut known = self.metadata.topics.write();
+            if *known.version() == topics.data_version {
+                return Ok(false);
+            }
+            *known = TopicTable::from_parts(topics.topic_config_table.into_values(), topics.data_version);
+        }
+        self.files.save_topics(&self.metadata)?;
+        Ok(true)
+    }
+
+    /// Puts a master's groups in the place of ours, version included.
+    fn adopt_groups(&self, groups: SubscriptionGroupWrapper) -> Result<(), BrokerError> {
+        let _one_at_a_time = self.saved.lock();
+        {
+            let mut known = self.metadata.groups.write();
+            if *known.version() == groups.data_version {
+                return Ok(());
+            }
+            *known = GroupTable::from_parts(
+                groups.subscription_group_table.into_values(),
+                groups.forbidden_table.unwrap_or_default(),
+                groups.data_version,
+            );
+        }
+        self.files.save_groups(&self.metadata)
     }
 
     /// Makes one change, and returns when it is kept.

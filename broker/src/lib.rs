@@ -13,6 +13,7 @@ mod dispatch;
 pub mod error;
 mod figures;
 mod gate;
+mod ha;
 pub mod held_pulls;
 mod housekeeping;
 mod journal;

@@ -8,6 +8,7 @@ use crate::config::{Identity, LiveConfig};
 use crate::delay_levels::DelayLevels;
 use crate::error::BrokerError;
 use crate::gate::Gate;
+use crate::ha::Part;
 use crate::journal::Journal;
 use crate::message_log::MessageLog;
 use crate::metadata::{Group, Metadata, MetadataCommand, Topic};
@@ -55,6 +56,8 @@ pub struct Node {
     pub journal: Journal,
     /// The Raft group that this broker is a replica of.
     pub group: Option<Arc<crate::replication::Group>>,
+    /// The part in classic replication.
+    pub part: Arc<Part>,
     /// Where messages go.
     pub log: Arc<dyn MessageLog>,
     /// Where messages are read.
@@ -92,9 +95,20 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether this broker does what only one of its name may do: a replica does while it leads.
+    /// Whether this broker does what only one of its name may do: a slave does not, a replica does while it leads.
     pub fn leads(&self) -> bool {
-        self.group.as_ref().is_none_or(|group| group.standing.leads())
+        !self.is_slave() && self.group.as_ref().is_none_or(|group| group.standing.leads())
+    }
+
+    /// Whether this broker follows a master.
+    pub fn is_slave(&self) -> bool {
+        self.part.slave().is_some()
+    }
+
+    /// Lets a message pass, or says why none is taken: the node stops, or its master is another.
+    pub fn check_writable(&self) -> Result<(), BrokerError> {
+        self.gate.check()?;
+        if self.is_slave() { Err(BrokerError::Slave) } else { Ok(()) }
     }
 
     /// Adds or changes topics, and returns when the name servers know them.

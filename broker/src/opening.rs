@@ -7,6 +7,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, Identity, LiveConfig};
 use crate::error::BrokerError;
 use crate::gate::Gate;
+use crate::ha::Part;
 use crate::journal::{FileJournal, Journal};
 use crate::message_log::MessageLog;
 use crate::metadata::{
@@ -76,6 +77,7 @@ pub fn open_node(start: Start, identity: Identity, disk: Arc<dyn Disk>) -> Resul
         metadata: core.metadata,
         journal: core.journal,
         group: core.group,
+        part: Arc::new(Part::of(&config)),
         log: core.log,
         store: core.store,
         clients: RwLock::new(ClientRegistry::new(registry)),

@@ -18,6 +18,7 @@ pub fn store_config(config: &Config) -> StoreConfig {
         flush_interval: keys.flush_interval.duration(),
         queue_flush_interval: keys.flush_queue_interval.duration(),
         sync_flush_timeout: keys.sync_flush_timeout.duration(),
+        slave_timeout: keys.slave_timeout.duration(),
         index_enabled: keys.index,
         delay_levels: (1..=levels.max()).map(|level| levels.delay(level)).collect(),
         read: read_limits(config),

@@ -1,6 +1,6 @@
 //! Who this broker is, after all defaults are filled in: names and addresses that others see.
 
-use super::BrokerKeys;
+use super::{BrokerKeys, Config};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -24,14 +24,16 @@ pub struct Identity {
 
 impl Identity {
     /// Fills in what the configuration leaves open. `port` is the port that was really bound.
-    pub fn new(keys: &BrokerKeys, port: u16, ha_port: u16) -> Self {
+    pub fn new(config: &Config, port: u16, ha_port: u16) -> Self {
+        let keys = &config.broker;
         let ip = parse_ip(&keys.broker_ip1).unwrap_or_else(|| default_ip(&keys.bind_address));
         let ha_ip = parse_ip(&keys.broker_ip2).unwrap_or(ip);
         let ha_port = if ha_port == 0 { port.saturating_add(1) } else { ha_port };
         Self {
             cluster: keys.cluster_name.as_str().into(),
             broker: broker_name(keys).into(),
-            broker_id: keys.broker_id,
+            // Whoever is no slave is the master. Source: RocketMQ `BrokerStartup`.
+            broker_id: if config.is_slave() || config.raft.enabled { keys.broker_id } else { 0 },
             address: SocketAddr::new(ip, port),
             ha_address: SocketAddr::new(ha_ip, ha_port),
         }
@@ -74,13 +76,14 @@ mod tests {
 
     #[test]
     fn a_bound_address_is_advertised_unless_another_is_configured() {
-        let mut keys = BrokerKeys { bind_address: "127.0.0.1".to_owned(), ..BrokerKeys::default() };
-        let identity = Identity::new(&keys, 4000, 0);
+        let mut config = Config::default();
+        config.broker.bind_address = "127.0.0.1".to_owned();
+        let identity = Identity::new(&config, 4000, 0);
         assert_eq!(identity.address, "127.0.0.1:4000".parse().expect("an address"));
         assert_eq!(identity.ha_address, "127.0.0.1:4001".parse().expect("an address"));
-        keys.broker_ip1 = "10.1.2.3".to_owned();
-        keys.broker_ip2 = "10.9.9.9".to_owned();
-        let identity = Identity::new(&keys, 4000, 5000);
+        config.broker.broker_ip1 = "10.1.2.3".to_owned();
+        config.broker.broker_ip2 = "10.9.9.9".to_owned();
+        let identity = Identity::new(&config, 4000, 5000);
         assert_eq!(identity.address, "10.1.2.3:4000".parse().expect("an address"));
         assert_eq!(identity.ha_address, "10.9.9.9:5000".parse().expect("an address"));
     }

@@ -2,7 +2,7 @@
 
 use super::identity::parse_ip;
 use super::inert::INERT_KEYS;
-use super::{BrokerKeys, RaftKeys, StoreKeys};
+use super::{BrokerKeys, BrokerRole, RaftKeys, StoreKeys};
 use crate::delay_levels::DelayLevels;
 use daemon::{Binding, Bound, DaemonError, Properties, Section};
 use std::net::ToSocketAddrs;
@@ -69,6 +69,11 @@ impl Config {
         words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Whether the broker follows a master.
+    pub fn is_slave(&self) -> bool {
+        !self.raft.enabled && self.store.broker_role == BrokerRole::Slave
+    }
+
     /// The delay levels.
     pub fn delay_levels(&self) -> DelayLevels {
         DelayLevels::parse(&self.store.delay_levels).unwrap_or_default()
@@ -124,7 +129,25 @@ fn check<'a>(binding: Binding<'a>, config: &Config) -> Binding<'a> {
             store.consume_queue_segment.0,
             "a multiple of 20",
         )
-        .check(!store.root_dir.trim().is_empty(), "storePathRootDir", "", "a directory");
+        .check(!store.root_dir.trim().is_empty(), "storePathRootDir", "", "a directory")
+        .check(
+            !config.is_slave() || broker.broker_id > 0,
+            "brokerId",
+            broker.broker_id,
+            "more than 0 for a SLAVE",
+        )
+        .check(
+            store.ha_master_address.trim().is_empty() || is_host_and_port(store.ha_master_address.trim()),
+            "haMasterAddress",
+            &store.ha_master_address,
+            "host:port",
+        )
+        .check(
+            store.ha_heartbeat < store.ha_housekeeping,
+            "haHousekeepingInterval",
+            store.ha_housekeeping.duration().as_millis(),
+            "more than haSendHeartbeatInterval",
+        );
     for wrong in config.raft.wrong() {
         binding = binding.check(false, wrong.key, wrong.value, wrong.allowed);
     }
@@ -188,6 +211,13 @@ mod tests {
         }
         let (_, bound) = parse("listenPort=1\nlistnPort=2").expect("valid");
         assert_eq!(bound.unknown, ["listnPort"]);
+    }
+
+    #[test]
+    fn a_slave_needs_an_id_of_its_own() {
+        assert!(parse("brokerRole=SLAVE").expect_err("wrong").to_string().contains("brokerId"));
+        assert!(parse("brokerRole=SLAVE\nbrokerId=1").expect("valid").0.is_slave());
+        assert!(parse("haHousekeepingInterval=5000\nhaMasterAddress=here").is_err());
     }
 
     #[test]

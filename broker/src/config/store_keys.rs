@@ -26,7 +26,7 @@ daemon::setting_words! {
 }
 
 daemon::settings! {
-    /// Storage, flushing, retention, delays.
+    /// Storage, flushing, retention, delays, classic replication.
     pub struct StoreKeys {
         /// Directory of everything that is stored.
         root_dir: String = format!("{}/store", daemon::config::home()), "storePathRootDir", important;
@@ -84,7 +84,34 @@ daemon::settings! {
         delay_levels: String = String::from(crate::delay_levels::DEFAULT_LEVELS), "messageDelayLevel";
         /// How often the progress of delayed messages is written to its file, in milliseconds.
         flush_delay_offset: Millis = Millis(10_000), "flushDelayOffsetInterval" in 100..=600_000;
-        /// Port that slaves connect to; 0 means listenPort + 1.
+        /// Port that slaves connect to; 0 means listenPort + 1, or a free one when that is taken. Slaves learn it from the
+        /// name servers.
         ha_listen_port: u16 = 0, "haListenPort";
+        /// Where a slave finds its master's haListenPort; empty means that the name servers say it.
+        ha_master_address: String = String::new(), "haMasterAddress";
+        /// Longest silence towards the other side of a replication, in milliseconds.
+        ha_heartbeat: Millis = Millis(5_000), "haSendHeartbeatInterval" in 10..=600_000;
+        /// Longest silence of the other side of a replication, in milliseconds.
+        ha_housekeeping: Millis = Millis(20_000), "haHousekeepingInterval" in 100..=600_000;
+        /// Most bytes of one transfer to a slave.
+        ha_transfer: ByteCount = ByteCount(32_768), "haTransferBatchSize" in 1..=4 << 20;
+        /// A slave that is this many bytes behind is none that SYNC_MASTER waits for.
+        ha_gap_max: ByteCount = ByteCount(256 << 20), "haMaxGapNotInSync" in 1..=1 << 40;
+        /// The same, by RocketMQ 4's name; 0 means haMaxGapNotInSync.
+        ha_fallbehind_max: ByteCount = ByteCount(0), "haSlaveFallbehindMax" in 0..=1 << 40;
+        /// How long a send to a SYNC_MASTER waits for a slave, in milliseconds.
+        slave_timeout: Millis = Millis(3_000), "slaveTimeout" in 1..=600_000;
+        /// Whether a slave corrects the offset of a pull that is out of its range, as a master does.
+        offset_check_in_slave: bool = false, "offsetCheckInSlave", live;
+    }
+}
+
+impl StoreKeys {
+    /// How far behind a slave may be that SYNC_MASTER waits for, in bytes.
+    pub fn gap_max(&self) -> u64 {
+        match self.ha_fallbehind_max.0 {
+            0 => self.ha_gap_max.0,
+            older_name => older_name,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use daemon::Tasks;
@@ -35,8 +35,8 @@ pub struct HaMasterConfig {
     pub transfer_bytes: usize,
 }
 
-/// Told whenever a slave came, went or acknowledged: the furthest acknowledged position.
-pub type OnReplicated = Arc<dyn Fn(u64) + Send + Sync>;
+/// Called whenever a slave came, went or acknowledged.
+pub type OnReplicated = Arc<dyn Fn() + Send + Sync>;
 
 /// The listening master.
 pub struct HaMaster {
@@ -101,7 +101,7 @@ impl HaMaster {
             Err(error) => tracing::warn!(%from, %error, "slave lost"),
         }
         self.slaves.remove(id);
-        (self.replicated)(self.slaves.acknowledge(id, 0));
+        (self.replicated)();
     }
 
     async fn follow(&self, id: u64, stream: TcpStream, from: SocketAddr) -> std::io::Result<()> {
@@ -111,14 +111,15 @@ impl HaMaster {
         let Some(reported) = self.report(&mut reading, &mut input).await? else { return Ok(()) };
         let end = self.log.end();
         if reported > end {
-            tracing::error!(%from, reported, end, "a slave's log is longer than ours: one of the two is foreign");
+            // Nothing is cut anywhere: only an operator can know which of the two is right.
+            tracing::error!(%from, reported, end, "a slave's log is longer than ours: it is refused");
             return Ok(());
         }
         // Source: RocketMQ 5.3.3 `DefaultHAConnection.WriteSocketService`: an empty slave gets the last file.
         let start = if reported == 0 { end - end % self.log.segment_bytes() } else { reported };
         tracing::info!(%from, reported, start, "slave follows");
-        self.slaves.add(id, from, reported, Instant::now());
-        (self.replicated)(self.slaves.acknowledge(id, reported));
+        self.slaves.add(id, from, reported);
+        (self.replicated)();
         tokio::select! {
             ended = self.hear(id, reading, input) => ended,
             ended = self.tell(id, writing, start) => ended,
@@ -128,13 +129,23 @@ impl HaMaster {
     /// Reads reports until the slave leaves or falls silent.
     async fn hear(&self, id: u64, mut reading: OwnedReadHalf, mut input: BytesMut) -> std::io::Result<()> {
         while let Some(reported) = self.report(&mut reading, &mut input).await? {
-            (self.replicated)(self.slaves.acknowledge(id, reported));
+            let end = self.log.end();
+            if reported > end {
+                let words = format!("a slave acknowledged {reported}, our log ends at {end}");
+                return Err(std::io::Error::other(words));
+            }
+            self.slaves.acknowledge(id, reported);
+            (self.replicated)();
         }
         Ok(())
     }
 
     /// The next report; `None` when the slave closed.
-    async fn report(&self, reading: &mut OwnedReadHalf, input: &mut BytesMut) -> std::io::Result<Option<u64>> {
+    async fn report(
+        &self,
+        reading: &mut OwnedReadHalf,
+        input: &mut BytesMut,
+    ) -> std::io::Result<Option<u64>> {
         loop {
             if let Some(reported) = frame::take_report(input) {
                 return Ok(Some(reported));
@@ -149,12 +160,12 @@ impl HaMaster {
 
     /// Writes the log from `next` on, and a heartbeat when there is nothing to write for a while.
     async fn tell(&self, id: u64, mut writing: OwnedWriteHalf, mut next: u64) -> std::io::Result<()> {
-        let mut written = self.log.written();
+        let mut readable = self.log.watch_readable();
         loop {
-            written.borrow_and_update();
+            readable.borrow_and_update();
             let transfers = self.transfers(&mut next).map_err(std::io::Error::other)?;
             if transfers.is_empty() {
-                if tokio::time::timeout(self.config.heartbeat, written.changed()).await.is_err() {
+                if tokio::time::timeout(self.config.heartbeat, readable.changed()).await.is_err() {
                     writing.write_all(&Head { position: next, bytes: 0 }.encode()).await?;
                 }
                 continue;
@@ -167,7 +178,7 @@ impl HaMaster {
 
     /// The next transfers, heads and bodies in turn; moves `next` behind them.
     fn transfers(&self, next: &mut u64) -> Result<Vec<Bytes>, store::StoreError> {
-        let end = self.log.end();
+        let end = self.log.readable();
         let mut parts = Vec::new();
         while *next < end && parts.len() < 2 * TRANSFERS_PER_WRITE {
             let want = usize::try_from(end - *next).unwrap_or(usize::MAX).min(self.config.transfer_bytes);

@@ -31,26 +31,19 @@ pub struct HaSlaveConfig {
 }
 
 /// What is known of the slave's own connection, for `haStatus`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SlaveStatus {
     connected: AtomicBool,
     received: AtomicU64,
+    /// What `received` was a second ago, and how much more it became since the second before.
+    sampled: AtomicU64,
+    bytes_per_second: AtomicU64,
     master: Mutex<String>,
     read_last: Mutex<Option<Instant>>,
     written_last: Mutex<Option<Instant>>,
 }
 
 impl SlaveStatus {
-    fn new() -> Self {
-        Self {
-            connected: AtomicBool::new(false),
-            received: AtomicU64::new(0),
-            master: Mutex::default(),
-            read_last: Mutex::default(),
-            written_last: Mutex::default(),
-        }
-    }
-
     /// Whether the master is connected.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
@@ -59,6 +52,18 @@ impl SlaveStatus {
     /// Bytes of the log received since the start.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes received in the last whole second.
+    pub fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second.load(Ordering::Relaxed)
+    }
+
+    /// A second is over.
+    pub fn sample(&self) {
+        let now = self.received();
+        let before = self.sampled.swap(now, Ordering::Relaxed);
+        self.bytes_per_second.store(now - before, Ordering::Relaxed);
     }
 
     /// The master's HA address; empty before the first connection.
@@ -91,16 +96,15 @@ impl HaSlave {
         mut master: watch::Receiver<Option<String>>,
         log: Arc<dyn HaLog>,
         config: HaSlaveConfig,
-    ) -> Arc<SlaveStatus> {
-        let status = Arc::new(SlaveStatus::new());
-        let slave = Self { log, config, status: status.clone() };
+        status: Arc<SlaveStatus>,
+    ) {
+        let slave = Self { log, config, status };
         tasks.spawn("ha follow", |shutdown| async move {
             tokio::select! {
                 () = shutdown.requested() => {}
                 () = slave.run(&mut master) => {}
             }
         });
-        status
     }
 
     async fn run(&self, master: &mut watch::Receiver<Option<String>>) {
@@ -130,6 +134,7 @@ impl HaSlave {
         let stream = tokio::time::timeout(self.config.retry, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         let (reading, mut writing) = stream.into_split();
+        self.settle().await;
         let end = self.log.end();
         writing.write_all(&end.to_be_bytes()).await?;
         tracing::info!(master = address, end, "following");
@@ -139,6 +144,16 @@ impl HaSlave {
         tokio::select! {
             ended = self.hear(reading, end, appended) => ended,
             ended = self.report(writing, reports) => ended,
+        }
+    }
+
+    /// Waits until all that was received before is as safe as the flush mode promises: the first report acknowledges it.
+    async fn settle(&self) {
+        let mut readable = self.log.watch_readable();
+        while self.log.readable() < self.log.end() {
+            if readable.changed().await.is_err() {
+                return;
+            }
         }
     }
 
@@ -156,7 +171,9 @@ impl HaSlave {
                 // An empty slave begins wherever the master says.
                 if head.position != next && next != 0 {
                     let position = head.position;
-                    return Err(std::io::Error::other(format!("a transfer at {position} does not continue {next}")));
+                    return Err(std::io::Error::other(format!(
+                        "a transfer at {position} does not continue {next}"
+                    )));
                 }
                 if body.is_empty() {
                     continue;
@@ -185,7 +202,7 @@ impl HaSlave {
         loop {
             let told = appended.clone();
             let done = Box::new(move |result: Result<u64, store::StoreError>| {
-                told.send_replace(result.map_err(|error| error.to_string()));
+                let _ = told.send_replace(result.map_err(|error| error.to_string()));
             });
             match self.log.append(position, body.clone(), done) {
                 Ok(()) => return Ok(()),

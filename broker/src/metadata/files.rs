@@ -52,19 +52,10 @@ impl MetadataFiles {
             );
         }
         if let Some(wrapper) = self.read::<ConsumerOffsetSerializeWrapper>("consumerOffset.json")? {
-            for (key, queues) in wrapper.offset_table {
-                let Some((topic, group)) = key.split_once(TOPIC_GROUP_SEPARATOR) else { continue };
-                for (queue, offset) in queues {
-                    let Ok(queue) = u32::try_from(queue) else { continue };
-                    metadata.offsets.commit(group, topic, queue, offset);
-                }
-            }
+            put_offsets(metadata, &wrapper);
         }
         if let Some(wrapper) = self.read::<DelayOffsetSerializeWrapper>("delayOffset.json")? {
-            for (level, offset) in wrapper.offset_table {
-                let Ok(level) = u32::try_from(level) else { continue };
-                metadata.delays.advance(level, offset);
-            }
+            put_delays(metadata, &wrapper);
         }
         Ok(())
     }
@@ -144,6 +135,25 @@ pub fn delays_body(metadata: &Metadata) -> DelayOffsetSerializeWrapper {
     DelayOffsetSerializeWrapper {
         offset_table: by_signed_id(&metadata.delays.all()),
         ..DelayOffsetSerializeWrapper::default()
+    }
+}
+
+/// Notes the offsets of a file, or of a master.
+pub fn put_offsets(metadata: &Metadata, wrapper: &ConsumerOffsetSerializeWrapper) {
+    for (key, queues) in &wrapper.offset_table {
+        let Some((topic, group)) = key.split_once(TOPIC_GROUP_SEPARATOR) else { continue };
+        for (&queue, &offset) in queues {
+            let Ok(queue) = u32::try_from(queue) else { continue };
+            metadata.offsets.commit(group, topic, queue, offset);
+        }
+    }
+}
+
+/// Notes the delay progress of a file, or of a master.
+pub fn put_delays(metadata: &Metadata, wrapper: &DelayOffsetSerializeWrapper) {
+    for (&level, &offset) in &wrapper.offset_table {
+        let Ok(level) = u32::try_from(level) else { continue };
+        metadata.delays.advance(level, offset);
     }
 }
 

@@ -19,7 +19,9 @@ pub use auto_create::inherit;
 pub use command::{CommandError, MetadataCommand, OffsetCommit};
 pub use consumer_offsets::{ConsumerOffsets, QueueOffsets};
 pub use delay_progress::DelayProgress;
-pub use files::{MetadataFiles, delays_body, groups_body, offsets_body, topics_body};
+pub use files::{
+    MetadataFiles, delays_body, groups_body, offsets_body, put_delays, put_offsets, topics_body,
+};
 pub use group_table::{Group, GroupTable, system_groups};
 pub use members::Members;
 pub use state::{Metadata, MetadataLimits};

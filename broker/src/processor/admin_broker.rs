@@ -1,12 +1,11 @@
 //! The broker itself, for operators (28, 907, 306, 329).
 
-use super::queue_offset::signed;
 use super::runtime_info;
 use crate::node::Node;
 use crate::replication::retention;
 use crate::reply::{Answer, success};
 use protocol::RemotingCommand;
-use protocol::body::{Body, HARuntimeInfo, KVTable};
+use protocol::body::{Body, KVTable};
 use remoting::Connection;
 use std::sync::Arc;
 
@@ -15,14 +14,9 @@ pub fn runtime_info(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &
     Ok(success().with_body(KVTable { table: runtime_info::table(node)? }.encode()))
 }
 
-/// GET_BROKER_HA_STATUS: a master without slaves.
+/// GET_BROKER_HA_STATUS.
 pub fn ha_status(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
-    let body = HARuntimeInfo {
-        master: node.identity.broker_id == 0,
-        master_commit_log_max_offset: signed(node.store.commit_log_max()),
-        ..HARuntimeInfo::default()
-    };
-    Ok(success().with_body(body.encode()))
+    Ok(success().with_body(crate::ha::runtime_info(node).encode()))
 }
 
 /// CLEAN_EXPIRED_CONSUMEQUEUE: queues follow the log by themselves here, so there is nothing left to clean.

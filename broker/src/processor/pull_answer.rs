@@ -8,6 +8,9 @@ use protocol::header::PullMessageResponseHeader;
 use protocol::{RemotingCommand, ResponseCode};
 use store::ReadResult;
 
+/// Where a group goes on when nothing is said of it. Source: RocketMQ `MixAll.MASTER_ID`.
+const MASTER_ID: i64 = 0;
+
 /// Answers with what a read found.
 pub fn found(node: &Node, pull: &Pull, read: ReadResult, code: ResponseCode) {
     if code == ResponseCode::Success {
@@ -47,11 +50,13 @@ fn flags(pull: &Pull) -> PullMessageResponseHeader {
     }
 }
 
+/// Whoever falls far behind is sent to a slave, where one may be read; whoever caught up goes back. A slave that may not be
+/// read serves all the same, because its master may be gone, and says every time that the master is the one to ask.
 fn suggested_broker(node: &Node, pull: &Pull, is_slow: bool) -> i64 {
-    if is_slow && node.config.get().broker.slave_read {
-        pull.group.config.which_broker_when_consume_slowly
-    } else {
-        pull.group.config.broker_id
+    match (node.config.get().broker.slave_read, is_slow) {
+        (true, true) => pull.group.config.which_broker_when_consume_slowly,
+        (true, false) => pull.group.config.broker_id,
+        (false, _) => MASTER_ID,
     }
 }
 

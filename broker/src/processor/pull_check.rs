@@ -73,7 +73,7 @@ pub fn check(
             .filter(|bytes| *bytes > 0),
         wanted,
         subscription,
-        commit: offset_to_commit(&header),
+        commit: offset_to_commit(&header).filter(|_| !node.is_slave()),
         hold_until: hold_until(node, header.sys_flag, header.suspend_timeout_millis),
     })))
 }

@@ -115,11 +115,15 @@ fn run(node: &Arc<Node>, mut pull: Pull) {
         return;
     }
     loop {
-        let read = match read(node, &pull) {
+        let mut read = match read(node, &pull) {
             Ok(read) => read,
             Err(error) => return pull.caller.answer(Err(error)),
         };
-        let code = code_of(read.status, pull.offset);
+        let mut code = code_of(read.status, pull.offset);
+        if code == ResponseCode::PullOffsetMoved && leaves_offsets(node) {
+            code = code_on_slave(read.status);
+            read.next_begin_offset = unsigned(pull.offset);
+        }
         let Some(deadline) =
             pull.hold_until.filter(|_| code == ResponseCode::PullNotFound && !node.gate.is_stopping())
         else {
@@ -194,6 +198,28 @@ fn code_of(status: GetStatus, offset: i64) -> ResponseCode {
         | GetStatus::OffsetFoundNull
         | GetStatus::OffsetOverflowOne => ResponseCode::PullNotFound,
         GetStatus::OffsetOverflowBadly | GetStatus::OffsetTooSmall => ResponseCode::PullOffsetMoved,
+    }
+}
+
+/// A slave may lack what its master has, at either end: it does not tell a consumer to go elsewhere in the queue.
+fn leaves_offsets(node: &Node) -> bool {
+    node.is_slave() && !node.config.get().store.offset_check_in_slave
+}
+
+/// What a slave says of an offset that it does not have: what comes later may arrive from the master, so the pull waits for
+/// it; what came earlier may be with the master, so the consumer asks there at once.
+/// RocketMQ says 20 in both cases, which keeps a consumer asking as fast as it can while the master is away.
+fn code_on_slave(status: GetStatus) -> ResponseCode {
+    match status {
+        GetStatus::OffsetTooSmall => ResponseCode::PullRetryImmediately,
+        GetStatus::Found
+        | GetStatus::NoMatchedMessage
+        | GetStatus::MessageWasRemoving
+        | GetStatus::NoMatchedLogicQueue
+        | GetStatus::NoMessageInQueue
+        | GetStatus::OffsetFoundNull
+        | GetStatus::OffsetOverflowOne
+        | GetStatus::OffsetOverflowBadly => ResponseCode::PullNotFound,
     }
 }
 

@@ -50,7 +50,7 @@ fn place(
     connection: &Arc<Connection>,
     request: &RemotingCommand,
 ) -> Result<Placed, BrokerError> {
-    node.gate.check()?;
+    node.check_writable()?;
     let header: ConsumerSendMsgBackRequestHeader = request.header()?;
     let group = node.metadata.group(&header.group);
     let group = group.ok_or_else(|| BrokerError::GroupUnknown { group: header.group.as_str().to_owned() })?;

@@ -84,7 +84,7 @@ fn place(
     request: &RemotingCommand,
 ) -> Result<Placed, BrokerError> {
     let started = Instant::now();
-    node.gate.check()?;
+    node.check_writable()?;
     let config = node.config.get();
     let header: SendMessageRequestHeader = request.header()?;
     check_time(&config)?;

@@ -6,6 +6,7 @@
 
 use super::Rounds;
 use crate::config::{Identity, LiveConfig};
+use crate::ha::Part;
 use crate::metadata::Metadata;
 use crate::node::Node;
 use crate::replication::Group;
@@ -13,8 +14,10 @@ use bytes::Bytes;
 use daemon::{Shutdown, Tasks};
 use parking_lot::Mutex;
 use protocol::body::{Body, RegisterBrokerBody, TopicConfig, TopicConfigAndMappingSerializeWrapper};
-use protocol::header::{RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader};
-use protocol::{RemotingCommand, RequestCode, ResponseCode, perm};
+use protocol::header::{
+    RegisterBrokerRequestHeader, RegisterBrokerResponseHeader, UnRegisterBrokerRequestHeader,
+};
+use protocol::{RemotingCommand, RequestCode, ResponseCode, Text, perm};
 use remoting::{ClientConfig, Connection, Handler, RemotingClient};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,7 @@ pub struct Registrar {
     identity: Identity,
     metadata: Arc<Metadata>,
     group: Option<Arc<Group>>,
+    part: Arc<Part>,
     client: RemotingClient,
     rounds: Arc<Rounds>,
     /// The last body and the topic table it was made of, so that all name servers share one.
@@ -73,6 +77,7 @@ impl Registrar {
             identity: node.identity.clone(),
             metadata: Arc::clone(&node.metadata),
             group: node.group.clone(),
+            part: Arc::clone(&node.part),
             client: RemotingClient::new(ClientConfig::default(), lost),
             rounds: Arc::clone(&node.rounds),
             body: Mutex::default(),
@@ -94,8 +99,7 @@ impl Registrar {
                 is_answering = self.register(server) => is_answering,
             };
             self.rounds.end(number, begun, is_answering);
-            let period = self.config.get().broker.register_period.duration();
-            let wait = if is_answering { period } else { RETRY };
+            let wait = if is_answering { self.period() } else { RETRY };
             tokio::select! {
                 () = shutdown.requested() => break,
                 _ = wishes.changed(), if is_answering => tokio::time::sleep(DEBOUNCE).await,
@@ -103,6 +107,15 @@ impl Registrar {
             }
         }
         self.farewell(server).await;
+    }
+
+    /// A slave that follows nobody asks often where its master is.
+    fn period(&self) -> Duration {
+        let period = self.config.get().broker.register_period.duration();
+        match self.part.slave() {
+            Some(slave) if slave.seeks_master() => RETRY.min(period),
+            _ => period,
+        }
     }
 
     async fn register(&self, server: &str) -> bool {
@@ -124,7 +137,18 @@ impl Registrar {
         if term.is_some() {
             request.ext_fields.insert(RAFT_GROUP, "true");
         }
-        self.call(server, request, config.broker.register_timeout.duration()).await
+        let timeout = config.broker.register_timeout.duration();
+        let Some(answer) = self.call(server, request, timeout).await else { return false };
+        self.learn_master(&answer);
+        true
+    }
+
+    /// Slaves are told where their master is.
+    fn learn_master(&self, answer: &RemotingCommand) {
+        let Some(slave) = self.part.slave() else { return };
+        let Ok(told) = answer.header::<RegisterBrokerResponseHeader>() else { return };
+        let text = |text: Option<Text>| text.map_or_else(String::new, |text| text.as_str().to_owned());
+        slave.learn(&text(told.master_addr), &text(told.ha_server_addr));
     }
 
     /// Under which id this broker is found, and in which term: both at once, or a deposed leader could bear a new term.
@@ -147,17 +171,22 @@ impl Registrar {
         self.call(server, request, FAREWELL).await;
     }
 
-    async fn call(&self, server: &str, request: RemotingCommand, timeout: Duration) -> bool {
+    async fn call(
+        &self,
+        server: &str,
+        request: RemotingCommand,
+        timeout: Duration,
+    ) -> Option<RemotingCommand> {
         match self.client.call(server, request, timeout).await {
-            Ok(answer) if ResponseCode::Success == answer.code => true,
+            Ok(answer) if ResponseCode::Success == answer.code => Some(answer),
             Ok(answer) => {
                 let remark = answer.remark.unwrap_or_default();
                 tracing::warn!(server, code = answer.code, remark, "the name server refused");
-                false
+                None
             }
             Err(error) => {
                 tracing::warn!(server, %error, "the name server did not answer");
-                false
+                None
             }
         }
     }

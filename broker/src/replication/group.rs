@@ -104,7 +104,10 @@ impl Group {
             FlushDiskType::SyncFlush => FlushMode::Sync,
             FlushDiskType::AsyncFlush => FlushMode::Async,
         };
+        let peer_addresses =
+            peers.iter().filter_map(|peer| Some((number_of(&peer.id)?, peer.address.clone()))).collect();
         let log_config = RaftLogConfig {
+            peer_addresses,
             prefix_end,
             flush_interval: config.store.flush_interval.duration(),
             ..RaftLogConfig::new(&keys.group, number, listener, &me.address, directory, flush, fatal)
