@@ -44,15 +44,16 @@ pub struct Space {
     pub total: u64,
     /// What an ordinary process may still write.
     pub available: u64,
+    /// Bytes that files hold; what is neither used nor available is reserved for others.
+    pub used: u64,
 }
 
 impl Space {
-    /// The used part of the file system, from 0.0 to 1.0; a file system without a size counts as full.
+    /// The used part of what we could ever use, from 0.0 to 1.0, as `df` counts it: a quota or blocks reserved for others
+    /// are no use to us, and no sign of fullness. A file system without a size counts as full.
     pub fn used_ratio(&self) -> f64 {
-        if self.total == 0 {
-            return 1.0;
-        }
-        (self.total - self.available.min(self.total)) as f64 / self.total as f64
+        let reachable = self.used + self.available;
+        if reachable == 0 { 1.0 } else { self.used as f64 / reachable as f64 }
     }
 }
 
@@ -124,4 +125,17 @@ pub trait DiskFile: Send + Sync + Debug {
     }
     /// Sets the size; refused below what was mapped, because readers of a map beyond the end of a file die by signal.
     fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_nobody_here_can_use_are_no_sign_of_fullness() {
+        // 252 GiB in all, 12 used, 80 to be had: what `df` calls 13 %.
+        let space = Space { total: 252, available: 80, used: 12 };
+        assert!((0.13..0.14).contains(&space.used_ratio()));
+        assert_eq!(Space { total: 0, available: 0, used: 0 }.used_ratio(), 1.0);
+    }
 }

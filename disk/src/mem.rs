@@ -311,7 +311,7 @@ impl Disk for MemDisk {
     fn space(&self, _path: &Path) -> io::Result<Space> {
         let inner = self.0.lock();
         let total = inner.capacity.unwrap_or(1 << 40);
-        Ok(Space { total, available: total.saturating_sub(inner.used()) })
+        Ok(Space { total, available: total.saturating_sub(inner.used()), used: inner.used() })
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {

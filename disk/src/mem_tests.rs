@@ -78,7 +78,7 @@ fn a_full_disk_refuses_growth_and_takes_overwrites() {
     file.allocate(100).unwrap();
     file.write_at(50, &[1; 50]).unwrap();
     assert_eq!(file.write_at(51, &[1; 50]).unwrap_err().kind(), io::ErrorKind::StorageFull);
-    assert_eq!(disk.space(Path::new("/")).unwrap(), Space { total: 100, available: 0 });
+    assert_eq!(disk.space(Path::new("/")).unwrap(), Space { total: 100, available: 0, used: 100 });
     disk.fail_write(2, io::ErrorKind::StorageFull);
     file.write_at(0, b"a").unwrap();
     assert_eq!(file.write_at(0, b"a").unwrap_err().kind(), io::ErrorKind::StorageFull);

@@ -101,6 +101,7 @@ impl Disk for RealDisk {
         Ok(Space {
             total: figures.f_blocks * figures.f_frsize,
             available: figures.f_bavail * figures.f_frsize,
+            used: figures.f_blocks.saturating_sub(figures.f_bfree) * figures.f_frsize,
         })
     }
 
