@@ -1,5 +1,6 @@
 //! What a log is told when it starts.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub struct RaftLogConfig {
     pub listener: TcpListener,
     /// The address under which the others reach that listener.
     pub address: String,
+    /// Where this node reaches others, by node: what the group's members say of themselves counts where nothing stands
+    /// here. A node may see its peers through another network than they see each other.
+    pub peer_addresses: HashMap<u64, String>,
     /// Where votes, manifest and snapshots live; not the directory of the segments.
     pub directory: PathBuf,
     /// When an append counts as done.
@@ -101,6 +105,7 @@ impl RaftLogConfig {
             node,
             listener,
             address: address.into(),
+            peer_addresses: HashMap::new(),
             directory,
             flush,
             flush_interval: Duration::from_millis(500),

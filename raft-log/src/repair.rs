@@ -59,6 +59,7 @@ pub async fn repair(
         store: patient.manifest.store,
         segment_bytes: patient.manifest.segment_bytes,
         frame_bytes_max: frame_bytes_max(config),
+        addresses: std::sync::Arc::default(),
     };
     let mut repaired = Repaired::default();
     let mut last_error = GroupError::Refused("there is no peer to ask".to_owned());

@@ -51,6 +51,7 @@ pub(crate) fn caller(config: &RaftLogConfig, shared: &Shared) -> Caller {
         store: manifest.store,
         segment_bytes: manifest.segment_bytes,
         frame_bytes_max: frame_bytes_max(config),
+        addresses: std::sync::Arc::new(config.peer_addresses.clone()),
     }
 }
 

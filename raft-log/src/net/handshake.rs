@@ -1,7 +1,9 @@
 //! The first words on every connection: who speaks to whom, about which group, in which format. A peer that could not share
 //! our bytes, or is not the one that it was, is refused before anything else happens, with the reason.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -96,6 +98,8 @@ pub(crate) struct Caller {
     pub(crate) store: u128,
     pub(crate) segment_bytes: u64,
     pub(crate) frame_bytes_max: usize,
+    /// Where this node reaches others, when that differs from what the group knows.
+    pub(crate) addresses: Arc<HashMap<u64, String>>,
 }
 
 impl Caller {
@@ -108,7 +112,8 @@ impl Caller {
         patience: Duration,
     ) -> Result<(Connection, Welcome), CallError> {
         let greet = async {
-            let mut connection = Connection::connect(&node.address, self.frame_bytes_max, patience).await?;
+            let address = self.addresses.get(&to).unwrap_or(&node.address);
+            let mut connection = Connection::connect(address, self.frame_bytes_max, patience).await?;
             let hello = Hello {
                 protocol: PROTOCOL_VERSION,
                 format: FORMAT_VERSION,
