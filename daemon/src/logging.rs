@@ -68,7 +68,7 @@ pub fn start(target: LogTarget) -> Result<(), DaemonError> {
 fn filter() -> Result<EnvFilter, DaemonError> {
     let set =
         LEVEL_VARIABLES.into_iter().find_map(|variable| Some((variable, std::env::var(variable).ok()?)));
-    let Some((variable, value)) = set else { return Ok(EnvFilter::new("info")) };
+    let Some((variable, value)) = set else { return Ok(EnvFilter::new("info,openraft=warn")) };
     let wrong = |reason: tracing_subscriber::filter::ParseError| DaemonError::LogFilter {
         variable,
         value: value.clone(),
