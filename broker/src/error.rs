@@ -226,6 +226,7 @@ fn store_code(error: &StoreError) -> ResponseCode {
         StoreError::Config(_)
         | StoreError::Disk(_)
         | StoreError::Failed
+        | StoreError::Unconfirmed
         | StoreError::NotContiguous { .. }
         | StoreError::RecordDamaged { .. }
         | StoreError::Thread { .. }

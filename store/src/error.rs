@@ -36,6 +36,9 @@ pub enum StoreError {
     /// The disk failed in a way after which nobody knows what was kept: this put may appear or not.
     #[error("the disk failed, nobody knows what was kept")]
     Failed,
+    /// It was written, and whether it stays is decided by others: this put may appear or not.
+    #[error("it was written, and nobody here knows whether it stays")]
+    Unconfirmed,
     /// The records of one put do not fit into one segment.
     #[error("{bytes} bytes do not fit into a segment of {segment_bytes} bytes")]
     TooLarge {

@@ -81,7 +81,7 @@ pub(crate) fn refused(error: ProposeError, queue: &ConsumeQueue) -> StoreError {
         ProposeError::DiskFull => StoreError::DiskFull { used_percent: 100 },
         ProposeError::Unknown => {
             tracing::debug!(topic = %queue.topic(), "a put's outcome is unknown: leadership was lost");
-            StoreError::Failed
+            StoreError::Unconfirmed
         }
     }
 }
