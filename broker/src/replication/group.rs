@@ -1,24 +1,23 @@
 //! One replica of a Raft group: opened in order, watched while it runs, stopped after somebody else leads.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use disk::{Disk, Segments};
-use raft_log::{Fatal, FlushMode, GroupError, RaftLog, RaftLogConfig, Role, Status};
+use raft_log::{GroupError, RaftLog, Role, Status};
 use store::{Hooks, MessageStore, StoreConfig};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::group_journal::GroupJournal;
-use super::sink::{OnCommand, Replica, Sink};
-use super::stamper::QueueStamper;
+use super::sink::{OnCommand, Replica};
 use super::standing::{Place, Standing};
+use super::start_log::{self, LogParts};
 use super::state_file::StateFile;
 use super::table_state;
-use crate::config::{Config, FlushDiskType, Identity, RaftPeer};
+use crate::config::{Config, Identity, RaftPeer};
 use crate::error::BrokerError;
 use crate::metadata::{Metadata, MetadataCommand, MetadataFiles};
 use crate::registration::Rounds;
@@ -80,7 +79,7 @@ impl Group {
         let number = number_of(&me.id);
         let number =
             number.ok_or_else(|| BrokerError::Raft(format!("dLegerSelfId {} has no number", me.id)))?;
-        let listener = bind(config, &me.address)?;
+        let listener = start_log::bind(config, &me.address)?;
         let directory = config.root_dir().join(DIRECTORY);
         let (prefix_end, inherited) =
             if disk.exists(&directory) { (0, Vec::new()) } else { inherit(config, disk, &hooks)? };
@@ -99,23 +98,19 @@ impl Group {
         let replica =
             Replica::open(Arc::clone(&store), Arc::clone(&segments), Arc::clone(metadata), file, on_command)
                 .map_err(raft_error)?;
-        let fatal = Fatal::new(|error| daemon::fatal(format_args!("the replicated log failed: {error}")));
-        let flush = match config.store.flush_disk_type {
-            FlushDiskType::SyncFlush => FlushMode::Sync,
-            FlushDiskType::AsyncFlush => FlushMode::Async,
-        };
-        let peer_addresses =
-            peers.iter().filter_map(|peer| Some((number_of(&peer.id)?, peer.address.clone()))).collect();
-        let log_config = RaftLogConfig {
-            peer_addresses,
+        let parts = LogParts {
+            config,
+            disk,
+            segments: &segments,
+            store: &store,
+            replica: &replica,
+            peers: &peers,
+            me,
+            number,
+            directory,
             prefix_end,
-            flush_interval: config.store.flush_interval.duration(),
-            ..RaftLogConfig::new(&keys.group, number, listener, &me.address, directory, flush, fatal)
         };
-        let stamper = Box::new(QueueStamper::new(store.queue_offsets()));
-        let sink = Box::new(Sink::new(Arc::clone(&replica)));
-        let log = RaftLog::start(log_config, Arc::clone(disk), Arc::clone(&segments), stamper, sink);
-        let log = Arc::new(log.map_err(|error| BrokerError::Raft(error.to_string()))?);
+        let log = Arc::new(parts.start(listener)?);
         let standing = Arc::new(Standing::new());
         let journal = GroupJournal::new(Arc::clone(&log), Arc::clone(&standing), Arc::clone(metadata));
         tracing::info!(group = keys.group, node = number, address = %identity.address, "replica opened");
@@ -220,16 +215,6 @@ fn without_retention(mut config: StoreConfig) -> StoreConfig {
     config.retention.used_percent_max = 100;
     config.retention.forced_enabled = false;
     config
-}
-
-/// Takes the Raft port. The address names how others reach us; we listen wherever the broker listens.
-fn bind(config: &Config, address: &str) -> Result<TcpListener, BrokerError> {
-    let ip: IpAddr = config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let port: u16 = port.ok_or_else(|| BrokerError::Raft(format!("{address} has no port")))?;
-    let address = SocketAddr::new(ip, port);
-    TcpListener::bind(address)
-        .map_err(|error| BrokerError::Raft(format!("cannot listen on {address}: {error}")))
 }
 
 /// A classic store becomes a replica in place: recovers it once more as what it was, and says where it ends and what

@@ -13,6 +13,7 @@ mod serve;
 mod sink;
 mod stamper;
 mod standing;
+mod start_log;
 mod state_file;
 mod table_state;
 mod walk;

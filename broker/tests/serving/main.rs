@@ -7,6 +7,7 @@ mod delays;
 mod names;
 mod offsets;
 mod pulls;
+mod replication;
 mod restarts;
 mod sends;
 mod support;

@@ -1,6 +1,7 @@
 //! What stays when a broker goes and comes back, and what keeps it from starting.
 
 use crate::support::{properties, start, start_in, try_start_in};
+use broker::config::BrokerRole;
 use broker::{Broker, BrokerError, Config, Start};
 use protocol::RequestCode;
 use protocol::header::UpdateConsumerOffsetRequestHeader;
@@ -74,15 +75,6 @@ async fn a_torn_table_without_a_copy_keeps_the_broker_from_forgetting() {
     assert!(error.to_string().contains("topics.json"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn modes_that_are_not_served_are_refused_by_name() {
-    for (key, value) in [("brokerRole", "SLAVE"), ("brokerRole", "SYNC_MASTER")] {
-        let directory = Arc::new(TempDir::new().expect("a directory"));
-        let error = try_start_in(&directory, &[(key, value)]).await.err().expect("refused");
-        assert!(error.to_string().contains(value), "{error}");
-    }
-}
-
 #[test]
 fn the_shipped_configurations_can_be_started() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
@@ -90,10 +82,21 @@ fn the_shipped_configurations_can_be_started() {
         ("broker.conf", "broker-a", 10911),
         ("2m-noslave/broker-a.properties", "broker-a", 10911),
         ("2m-noslave/broker-b.properties", "broker-b", 10921),
+        ("2m-2s-async/broker-a.properties", "broker-a", 10911),
+        ("2m-2s-async/broker-a-s.properties", "broker-a", 10931),
+        ("2m-2s-async/broker-b.properties", "broker-b", 10921),
+        ("2m-2s-async/broker-b-s.properties", "broker-b", 10941),
+        ("2m-2s-sync/broker-a.properties", "broker-a", 10911),
+        ("2m-2s-sync/broker-a-s.properties", "broker-a", 10931),
+        ("2m-2s-sync/broker-b.properties", "broker-b", 10921),
+        ("2m-2s-sync/broker-b-s.properties", "broker-b", 10941),
     ] {
         let properties = daemon::config::read_file(&root.join(name)).expect("readable");
         let (config, bound) = Config::parse(&properties).expect(name);
         assert_eq!((config.broker.broker_name.as_str(), config.broker.listen_port), (broker, port), "{name}");
         assert!(bound.unknown.is_empty(), "{name}: {:?}", bound.unknown);
+        assert_eq!(config.is_slave(), name.ends_with("-s.properties"), "{name}");
+        let is_sync = config.store.broker_role == BrokerRole::SyncMaster;
+        assert_eq!(is_sync, name.starts_with("2m-2s-sync") && !config.is_slave(), "{name}");
     }
 }

@@ -6,7 +6,8 @@ use daemon::Properties;
 use parking_lot::Mutex;
 use protocol::body::{Body, ConsumerData, HeartbeatData, ProducerData, SubscriptionData};
 use protocol::header::{
-    PullMessageRequestHeader, PullMessageResponseHeader, SendMessageRequestHeader, SendMessageResponseHeader,
+    PullMessageRequestHeader, PullMessageResponseHeader, RegisterBrokerRequestHeader,
+    RegisterBrokerResponseHeader, SendMessageRequestHeader, SendMessageResponseHeader,
 };
 use protocol::message::MessageView;
 use protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, sys_flag};
@@ -310,6 +311,15 @@ pub fn producer(client_id: &str, group: &str) -> HeartbeatData {
     }
 }
 
+/// Waits until a condition holds that has to be asked for.
+pub async fn until_asked(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits until a condition holds.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -323,6 +333,44 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[derive(Debug, Default)]
 pub struct NameServer {
     pub told: Mutex<Vec<RemotingCommand>>,
+}
+
+/// A name server that tells slaves where their master is.
+#[derive(Debug, Default)]
+pub struct Matchmaker {
+    master: Mutex<RegisterBrokerResponseHeader>,
+}
+
+impl Matchmaker {
+    /// Listens; tells where.
+    pub fn listen() -> (Server, String) {
+        let config = ServerConfig {
+            drain_max: Duration::from_millis(200),
+            ..ServerConfig::new("127.0.0.1:0".parse().expect("an address"))
+        };
+        let server = Server::bind(config, Arc::new(Self::default()) as Arc<dyn Handler>).expect("a port");
+        let address = server.local_addr().to_string();
+        (server, address)
+    }
+}
+
+impl Handler for Matchmaker {
+    fn handle(&self, connection: &Arc<Connection>, requests: &mut Vec<RemotingCommand>) {
+        for request in requests.drain(..) {
+            let mut answer = RemotingCommand::response(ResponseCode::Success);
+            if RequestCode::RegisterBroker == request.code {
+                let told: RegisterBrokerRequestHeader = request.header().expect("a header");
+                let mut master = self.master.lock();
+                if told.broker_id == 0 {
+                    master.master_addr = Some(told.broker_addr);
+                    master.ha_server_addr = Some(told.ha_server_addr);
+                } else {
+                    answer = answer.with_header(&*master);
+                }
+            }
+            connection.send(answer.answers(&request));
+        }
+    }
 }
 
 impl NameServer {

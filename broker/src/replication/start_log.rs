@@ -1,0 +1,123 @@
+//! Starting a replica's log, and mending it from a peer first where the disk gives back other bytes than it was given.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use disk::{Disk, Segments};
+use raft_log::{Fatal, FlushMode, LogError, RaftLog, RaftLogConfig, repair};
+use store::MessageStore;
+use tokio::runtime::Handle;
+
+use super::group::number_of;
+use super::sink::{Replica, Sink};
+use super::stamper::QueueStamper;
+use crate::config::{Config, FlushDiskType, RaftPeer};
+use crate::error::BrokerError;
+
+/// How long a damaged replica asks its peers for what it lacks: they may be starting too.
+const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Everything that a log is started with.
+pub(super) struct LogParts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) disk: &'a Arc<dyn Disk>,
+    pub(super) segments: &'a Arc<Segments>,
+    pub(super) store: &'a Arc<MessageStore>,
+    pub(super) replica: &'a Arc<Replica>,
+    pub(super) peers: &'a [RaftPeer],
+    pub(super) me: &'a RaftPeer,
+    pub(super) number: u64,
+    pub(super) directory: PathBuf,
+    pub(super) prefix_end: u64,
+}
+
+impl LogParts<'_> {
+    /// Starts the log; a damaged one is repaired first, and that is said.
+    pub(super) fn start(&self, listener: TcpListener) -> Result<RaftLog, BrokerError> {
+        match self.try_start(listener) {
+            Err(LogError::Damaged { position, durable }) => {
+                tracing::error!(
+                    position,
+                    durable,
+                    "the log is damaged below its durable end; asking the peers"
+                );
+                self.repair()?;
+                self.try_start(bind(self.config, &self.me.address)?)
+                    .map_err(|error| BrokerError::Raft(error.to_string()))
+            }
+            started => started.map_err(|error| BrokerError::Raft(error.to_string())),
+        }
+    }
+
+    fn try_start(&self, listener: TcpListener) -> Result<RaftLog, LogError> {
+        let stamper = Box::new(QueueStamper::new(self.store.queue_offsets()));
+        let sink = Box::new(Sink::new(Arc::clone(self.replica)));
+        let config = self.log_config(listener);
+        RaftLog::start(config, Arc::clone(self.disk), Arc::clone(self.segments), stamper, sink)
+    }
+
+    fn repair(&self) -> Result<(), BrokerError> {
+        let others: Vec<(u64, String)> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.id != self.me.id)
+            .filter_map(|peer| Some((number_of(&peer.id)?, peer.address.clone())))
+            .collect();
+        let give_up = Instant::now() + REPAIRED_WITHIN;
+        loop {
+            let config = self.log_config(bind(self.config, &self.me.address)?);
+            let repaired = repair(&config, Arc::clone(self.disk), Arc::clone(self.segments), &others);
+            match Handle::current().block_on(repaired) {
+                Ok(repaired) => {
+                    tracing::warn!(entries = repaired.entries, bytes = repaired.bytes, "the log is repaired");
+                    return Ok(());
+                }
+                Err(error) if Instant::now() >= give_up => {
+                    return Err(BrokerError::Raft(format!(
+                        "the log is damaged and no peer can repair it: {error}"
+                    )));
+                }
+                Err(error) => tracing::warn!(%error, "not repaired yet"),
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+    }
+
+    fn log_config(&self, listener: TcpListener) -> RaftLogConfig {
+        let keys = &self.config.raft;
+        let fatal = Fatal::new(|error| daemon::fatal(format_args!("the replicated log failed: {error}")));
+        let flush = match self.config.store.flush_disk_type {
+            FlushDiskType::SyncFlush => FlushMode::Sync,
+            FlushDiskType::AsyncFlush => FlushMode::Async,
+        };
+        let address = |peer: &RaftPeer| Some((number_of(&peer.id)?, peer.address.clone()));
+        let directory = self.directory.clone();
+        RaftLogConfig {
+            peer_addresses: self.peers.iter().filter_map(address).collect(),
+            prefix_end: self.prefix_end,
+            flush_interval: self.config.store.flush_interval.duration(),
+            ..RaftLogConfig::new(
+                &keys.group,
+                self.number,
+                listener,
+                &self.me.address,
+                directory,
+                flush,
+                fatal,
+            )
+        }
+    }
+}
+
+/// Takes the Raft port. The address names how others reach us; we listen wherever the broker listens.
+pub(super) fn bind(config: &Config, address: &str) -> Result<TcpListener, BrokerError> {
+    let ip: IpAddr = config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let port: u16 = port.ok_or_else(|| BrokerError::Raft(format!("{address} has no port")))?;
+    let address = SocketAddr::new(ip, port);
+    TcpListener::bind(address)
+        .map_err(|error| BrokerError::Raft(format!("cannot listen on {address}: {error}")))
+}
