@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use client::{Admin, Client, ClientConfig, MASTER_ID};
 use tokio::task::JoinSet;
 
@@ -135,28 +135,23 @@ impl Cluster {
         fallen.broker.is_some() && self.layout.shape == Shape::Group && running * 2 > self.brokers.len()
     }
 
-    /// Stops the brokers, the leader last, then the name server; an error if one had to be killed.
+    /// Stops the brokers, all together, then the name server; an error if one did not stop in peace.
+    ///
+    /// Together, because a leader that stops looks for an heir, and the last of three would look in vain.
     pub(crate) async fn stop(mut self, screen: &Screen) -> anyhow::Result<()> {
-        let leader = figures::leader(&self.figures().await);
         self.client.stop().await;
-        let mut order: Vec<usize> = (0..self.brokers.len()).collect();
-        order.sort_by_key(|number| Some(*number) == leader);
-        let mut killed = Vec::new();
-        let mut stopped = Vec::new();
-        let in_order = order.into_iter().map(Some).chain([None]);
-        for place in in_order {
-            let server = place.map_or(&mut self.namesrv, |number| &mut self.brokers[number]);
-            if server.pid().is_none() {
-                continue;
+        let (mut stopped, mut failed) = (Vec::new(), Vec::new());
+        for servers in [&mut self.brokers[..], std::slice::from_mut(&mut self.namesrv)] {
+            servers.iter().for_each(Server::ask_to_stop);
+            for server in servers.iter_mut().filter(|server| server.pid().is_some()) {
+                let how = if server.wait_until_stopped(STOP_MAX) { &mut stopped } else { &mut failed };
+                how.push(server.node.name.clone());
             }
-            let how = if server.stop(STOP_MAX) { &mut stopped } else { &mut killed };
-            how.push(server.node.name.clone());
         }
-        if killed.is_empty() {
-            screen.say(&format!("stopped: {}", stopped.join(", ")));
-            return Ok(());
+        if !failed.is_empty() {
+            bail!("did not stop in order: {}", failed.join(", "));
         }
-        let killed = killed.join(", ");
-        Err(anyhow::anyhow!("did not stop in order: {killed}")).context("stopping the cluster")
+        screen.say(&format!("stopped: {}", stopped.join(", ")));
+        Ok(())
     }
 }

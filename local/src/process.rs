@@ -110,10 +110,16 @@ impl Server {
         }
     }
 
-    /// SIGTERM, then SIGKILL when patience ends; says whether it stopped by itself and in peace.
-    pub(crate) fn stop(&mut self, patience: Duration) -> bool {
+    /// SIGTERM: it begins to stop in order.
+    pub(crate) fn ask_to_stop(&self) {
+        if let Some(child) = &self.child {
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        }
+    }
+
+    /// Waits until it has stopped, then kills it; says whether it stopped by itself and in peace.
+    pub(crate) fn wait_until_stopped(&mut self, patience: Duration) -> bool {
         let Some(mut child) = self.child.take() else { return true };
-        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = child.try_wait() {

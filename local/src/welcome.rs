@@ -1,6 +1,6 @@
 //! What is said once the cluster is ready: where everything listens, and what to type next. Pure.
 
-use crate::layout::{Layout, Shape};
+use crate::layout::{CLUSTER_NAME, Layout, Shape};
 use crate::words;
 
 /// Where the servers listen. `pids` begins with the name server's.
@@ -17,18 +17,20 @@ pub(crate) fn places(layout: &Layout, pids: &[Option<u32>]) -> String {
 /// Commands and snippets to copy.
 pub(crate) fn next_steps(layout: &Layout) -> String {
     let namesrv = &layout.namesrv.address;
-    let kill = match layout.shape {
-        Shape::Single => "",
-        Shape::Group => {
-            "  kill -9 a replica (pids above) and watch the others go on; it is started again after 5 s.\n"
-        }
+    let mqadmin = "cargo run -q --release -p admin --bin mqadmin --";
+    let group = match layout.shape {
+        Shape::Single => String::new(),
+        Shape::Group => format!(
+            "  {mqadmin} raftStatus -n {namesrv} -c {CLUSTER_NAME}\n  kill -9 one of the replicas (pids above) and \
+             watch the others go on; it is started again after 5 s.\n"
+        ),
     };
     format!(
         r#"Look at it:
-  cargo run -q --release -p admin --bin mqadmin -- clusterList -n {namesrv}
-  cargo run -q --release -p admin --bin mqadmin -- sendMessage -n {namesrv} -t TopicTest -p hello
-  cargo run -q --release -p admin --bin mqadmin -- topicStatus -n {namesrv} -t TopicTest
-{kill}Java, org.apache.rocketmq:rocketmq-client 4.9 or 5.x:
+  {mqadmin} clusterList -n {namesrv}
+  {mqadmin} sendMessage -n {namesrv} -t TopicTest -p hello
+  {mqadmin} topicStatus -n {namesrv} -t TopicTest
+{group}Java, org.apache.rocketmq:rocketmq-client 4.9 or 5.x:
   DefaultMQProducer producer = new DefaultMQProducer("quickstart");
   producer.setNamesrvAddr("{namesrv}");
   producer.start();
@@ -58,6 +60,6 @@ mod tests {
         let steps = next_steps(&layout);
         assert!(steps.contains(&format!("setNamesrvAddr(\"{}\")", layout.namesrv.address)));
         assert!(steps.contains(r#"println!("{:?}","#));
-        assert!(!steps.contains("kill -9"));
+        assert!(!steps.contains("kill -9") && !steps.contains("raftStatus"));
     }
 }
