@@ -5,13 +5,15 @@
 //! replies costs one wake-up and leaves in one write. A thread that makes replies for many connections at a time
 //! declares a `burst` and writes them itself at its end, without any wake-up.
 
+mod call;
+mod writing;
+
 use std::any::Any;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,10 +23,15 @@ use smallvec::SmallVec;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::burst;
-use crate::calls::{Callback, Calls, Outcome, Refused, Told};
+use crate::calls::{Callback, Calls, Refused, Told};
 use crate::error::RemotingError;
 use crate::limits::ConnectionLimits;
-use crate::outbound::{Batch, SLICES_MAX};
+use crate::outbound::Batch;
+
+pub use call::Call;
+use call::CallState;
+pub(crate) use writing::Flush;
+use writing::Writing;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -72,27 +79,6 @@ struct Line {
     /// Whether a burst will write what is queued, or wake the task.
     in_burst: bool,
     waker: Option<Waker>,
-}
-
-/// Bytes that left the line and are offered to the socket. Whoever holds this writes.
-#[derive(Debug)]
-struct Writing {
-    batch: Batch,
-    /// Gone once the connection has ended, so that handles that somebody keeps hold no socket open.
-    socket: Option<OwnedWriteHalf>,
-    /// Whether the socket took anything since the task asked last.
-    wrote: bool,
-}
-
-/// How an attempt to write ended.
-#[derive(Debug)]
-pub(crate) enum Flush {
-    /// Nothing is queued.
-    Empty(Standing),
-    /// The socket takes nothing more for now.
-    Full(Standing),
-    /// The socket is broken.
-    Failed(io::Error),
 }
 
 /// A connection. Shared by `Arc`; its identity is [`Connection::id`].
@@ -372,88 +358,6 @@ impl Connection {
         }
     }
 
-    /// Writes until nothing is queued or the socket is full. The task's own way.
-    pub(crate) fn flush(&self) -> Flush {
-        self.flush_held(&mut self.writing.lock())
-    }
-
-    /// The end of a burst: writes what it queued, unless the task is about to, or has to know.
-    pub(crate) fn end_burst(&self) {
-        let mut line = self.line.lock();
-        line.in_burst = false;
-        if !line.wake_wanted {
-            return;
-        }
-        if line.phase == Phase::Open && !line.paused {
-            drop(line);
-            if let Some(mut writing) = self.writing.try_lock()
-                && matches!(self.flush_held(&mut writing), Flush::Empty(_))
-            {
-                return;
-            }
-            line = self.line.lock();
-        }
-        line.wake_wanted = false;
-        let waker = line.waker.clone();
-        drop(line);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn flush_held(&self, writing: &mut Writing) -> Flush {
-        let Some(socket) = &writing.socket else { return Flush::Failed(io::ErrorKind::NotConnected.into()) };
-        loop {
-            if writing.batch.is_empty() {
-                writing.batch.clear();
-                let (some, standing) = self.take(&mut writing.batch);
-                if !some {
-                    return Flush::Empty(standing);
-                }
-            }
-            match write_once(socket, &mut writing.batch) {
-                Ok(0) => return Flush::Failed(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    writing.batch.advance(count);
-                    writing.wrote = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Flush::Full(self.note_unwritten(writing.batch.len()));
-                }
-                Err(error) => return Flush::Failed(error),
-            }
-        }
-    }
-
-    /// Ready when the socket takes bytes again.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.writing.lock().socket {
-            Some(socket) => socket.as_ref().poll_write_ready(cx),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-
-    /// Whether the socket took anything since this was asked last.
-    pub(crate) fn take_wrote(&self) -> bool {
-        std::mem::take(&mut self.writing.lock().wrote)
-    }
-
-    /// Moves all that is queued into `writing`, which must be empty; `false` if nothing is queued.
-    fn take(&self, writing: &mut Batch) -> (bool, Standing) {
-        let mut line = self.line.lock();
-        std::mem::swap(&mut line.batch, writing);
-        line.writing = writing.len();
-        let standing = Standing { phase: line.phase, queued: line.writing, unanswered: line.unanswered };
-        (standing.queued > 0, standing)
-    }
-
-    /// Notes what the socket left of the bytes taken.
-    fn note_unwritten(&self, writing: usize) -> Standing {
-        let mut line = self.line.lock();
-        line.writing = writing;
-        Standing { phase: line.phase, queued: line.batch.len() + writing, unanswered: line.unanswered }
-    }
-
     /// Lets the task sleep, unless something happened since it saw `seen`. While the socket is full, new bytes are
     /// no news.
     pub(crate) fn sleep(&self, cx: &Context<'_>, seen: Standing, socket_full: bool, paused: bool) -> bool {
@@ -512,62 +416,7 @@ impl Connection {
     }
 }
 
-/// Offers the socket what leaves next.
-fn write_once(socket: &OwnedWriteHalf, batch: &mut Batch) -> io::Result<usize> {
-    if let Some(bytes) = batch.contiguous() {
-        return socket.try_write(bytes);
-    }
-    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let filled = batch.slices(&mut slices);
-    socket.try_write_vectored(&slices[..filled])
-}
-
 /// The clock of deadlines: tokio's, so that tests can hold it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// The answer of a call, once it is there. Dropping it gives the call up.
-#[derive(Debug)]
-#[must_use = "a call that nobody awaits is given up"]
-pub struct Call {
-    connection: Arc<Connection>,
-    state: CallState,
-}
-
-#[derive(Debug)]
-enum CallState {
-    Waiting(i32),
-    Failed(RemotingError),
-    Over,
-}
-
-impl Future for Call {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let outcome = match std::mem::replace(&mut self.state, CallState::Over) {
-            CallState::Waiting(opaque) => {
-                let polled = self.connection.calls.lock().poll(opaque, cx);
-                match polled {
-                    Poll::Ready(outcome) => outcome,
-                    Poll::Pending => {
-                        self.state = CallState::Waiting(opaque);
-                        return Poll::Pending;
-                    }
-                }
-            }
-            CallState::Failed(error) => Err(error),
-            CallState::Over => unreachable!("a call is polled again after its end"),
-        };
-        Poll::Ready(outcome)
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if let CallState::Waiting(opaque) = self.state {
-            self.connection.calls.lock().cancel(opaque);
-        }
-    }
 }
