@@ -31,7 +31,11 @@ pub(crate) async fn run(broker: SocketAddr, pid: u32, rounds: usize, load: &Load
         wall.push(real.per_second() / raw.per_second());
         cpu.push(real.per_cpu_second() / raw.per_cpu_second());
     }
-    println!("ratio broker/echo: msg/s {:.2}, msg/CPU-s {:.2} (medians of {rounds})", median(wall), median(cpu));
+    println!(
+        "ratio broker/echo: msg/s {:.2}, msg/CPU-s {:.2} (medians of {rounds})",
+        median(wall),
+        median(cpu)
+    );
     echo.kill().await?;
     Ok(())
 }

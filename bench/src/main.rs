@@ -17,7 +17,10 @@ use std::net::SocketAddr;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "mqbench", about = "Load for a broker that speaks RocketMQ's protocol, and figures about it")]
+#[command(
+    name = "mqbench",
+    about = "Load for a broker that speaks RocketMQ's protocol, and figures about it"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -8,6 +8,7 @@ use crate::held_pulls::{HeldPull, HeldPulls, HoldId};
 use crate::node::Node;
 use crate::processor::pull_message::{self, Pull};
 use parking_lot::Mutex;
+use remoting::burst;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
@@ -117,6 +118,8 @@ impl Arrivals {
 
 impl ArrivalListener for Arrivals {
     fn arrived(&self, arrival: &Arrival<'_>) {
+        // Answers to everything that arrived together leave from this thread, without waking each connection's task.
+        burst::begin();
         // The queue's new end is visible before this; whoever holds a pull looks at that end afterwards once more.
         // So a zero here misses nobody.
         fence(SeqCst);
@@ -133,5 +136,6 @@ impl ArrivalListener for Arrivals {
         if !woken.is_empty() {
             self.run(woken);
         }
+        burst::end();
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use disk::Segments;
 use parking_lot::Mutex;
 use raft_log::{Applied, ApplySink, Completions, EntryKind, Restore, SinkError};
+use remoting::burst;
 use store::MessageStore;
 
 use super::state_file::{SavedState, StateFile};
@@ -147,7 +148,7 @@ impl Sink {
 impl ApplySink for Sink {
     fn applied(&mut self, entry: Applied, completions: Completions) -> Result<(), SinkError> {
         self.replica.apply(&entry)?;
-        completions.complete();
+        burst::of(|| completions.complete());
         Ok(())
     }
 
