@@ -82,11 +82,15 @@ impl SlaveStatus {
     }
 }
 
+/// Called when the master was lost: it may have gone elsewhere, and the name servers know where.
+pub type OnLost = Arc<dyn Fn() + Send + Sync>;
+
 /// The follower.
 pub struct HaSlave {
     log: Arc<dyn HaLog>,
     config: HaSlaveConfig,
     status: Arc<SlaveStatus>,
+    on_lost: OnLost,
 }
 
 impl HaSlave {
@@ -97,8 +101,9 @@ impl HaSlave {
         log: Arc<dyn HaLog>,
         config: HaSlaveConfig,
         status: Arc<SlaveStatus>,
+        on_lost: OnLost,
     ) {
-        let slave = Self { log, config, status };
+        let slave = Self { log, config, status, on_lost };
         tasks.spawn("ha follow", |shutdown| async move {
             tokio::select! {
                 () = shutdown.requested() => {}
@@ -122,7 +127,9 @@ impl HaSlave {
                     Err(_) => return,
                 },
             };
-            self.status.connected.store(false, Ordering::Release);
+            if self.status.connected.swap(false, Ordering::AcqRel) {
+                (self.on_lost)();
+            }
             if let Err(error) = ended {
                 tracing::warn!(master = address, %error, "master lost");
             }

@@ -87,6 +87,10 @@ fn follow(tasks: &Tasks, node: &Arc<Node>, part: &SlavePart, log: Arc<dyn HaLog>
     };
     let sampled = Arc::clone(&part.status);
     tasks.every("rate of the master", SECOND, move || sampled.sample());
-    HaSlave::start(tasks, part.ha_address(), log, ha, Arc::clone(&part.status));
+    let rounds = Arc::clone(&node.rounds);
+    let on_lost = Arc::new(move || {
+        rounds.ask();
+    });
+    HaSlave::start(tasks, part.ha_address(), log, ha, Arc::clone(&part.status), on_lost);
     MetadataSync::start(tasks, node, part.address());
 }

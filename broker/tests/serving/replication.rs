@@ -199,7 +199,6 @@ async fn a_slave_refuses_sends_and_serves_consumers_when_its_master_is_gone() {
         topic: "T".into(),
         queue_id: 0,
         commit_offset: 7,
-        ..UpdateConsumerOffsetRequestHeader::default()
     };
     assert_eq!(client.ask(RequestCode::UpdateConsumerOffset, &update).await.code, 0);
     let follower = slave(&names).await;
@@ -214,7 +213,6 @@ async fn a_slave_refuses_sends_and_serves_consumers_when_its_master_is_gone() {
         topic: "T".into(),
         queue_id: 0,
         set_zero_if_not_found: Some(false),
-        ..QueryConsumerOffsetRequestHeader::default()
     };
     let at_slave = follower.client();
     until_asked("the offset is on the slave", async || {
