@@ -320,7 +320,8 @@ impl Appender {
             puts.push(AppendedPut { queue: put.queue, units, end, wait: put.wait, completion });
         }
         let deadline = now + self.core.config.sync_flush_timeout;
-        let batch = Batch { end, puts, units: plan.units, keys: plan.keys, raw: None, deadline };
+        let batch =
+            Batch { end, puts, units: plan.units, keys: plan.keys, is_raw: false, raw: None, deadline };
         self.publish(batch, is_async);
     }
 
@@ -378,7 +379,7 @@ impl Appender {
         self.end.position += bytes.len() as u64;
         let deadline = Instant::now() + self.core.config.sync_flush_timeout;
         let (puts, units, keys) = (Vec::new(), Vec::new(), Vec::new());
-        let batch = Batch { end: self.end, puts, units, keys, raw: Some(done), deadline };
+        let batch = Batch { end: self.end, puts, units, keys, is_raw: true, raw: Some(done), deadline };
         self.publish(batch, self.core.config.flush == FlushDiskType::Async);
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Batch {
     /// The index entries of all puts.
     pub(crate) keys: Vec<Entry>,
     /// The batch is a master's bytes: its messages are found by walking the log.
+    pub(crate) is_raw: bool,
+    /// Who waits for a master's bytes to be confirmed.
     pub(crate) raw: Option<RawDone>,
     /// Then puts are answered although the disk has not.
     pub(crate) deadline: Instant,
@@ -155,7 +157,11 @@ impl Core {
                 }
                 pending.pop_front()
             };
-            let Some(batch) = batch else { break };
+            let Some(mut batch) = batch else { break };
+            if let Some(done) = batch.raw.take() {
+                // A master need not wait until its bytes are visible here as well.
+                done(Ok(batch.end.position));
+            }
             let shown = self.show(&mut end, &batch);
             if let Err(error) = shown {
                 drop(end);
@@ -173,7 +179,7 @@ impl Core {
 
     /// Makes a batch visible.
     fn show(&self, end: &mut LogEnd, batch: &Batch) -> Result<(), StoreError> {
-        if batch.raw.is_some() {
+        if batch.is_raw {
             return self.apply_from_log(end, batch.end.position);
         }
         let mut units = batch.units.as_slice();
@@ -201,9 +207,6 @@ impl Core {
 
     /// Answers who put what is visible now.
     fn answer_batch(&self, batch: Batch) {
-        if let Some(done) = batch.raw {
-            done(Ok(batch.end.position));
-        }
         let now = Instant::now();
         for put in batch.puts {
             match put.completion {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use bytes::Bytes;
 use disk::{Disk, Segments};
@@ -16,6 +17,15 @@ fn append_raw(rig: &Rig, position: u64, bytes: &[u8]) -> Result<u64, StoreError>
     let done = Box::new(move |result| sender.send(result).unwrap());
     rig.store().append_raw(position, Bytes::copy_from_slice(bytes), done)?;
     receiver.recv_timeout(PATIENCE).unwrap()
+}
+
+/// Confirmed bytes become visible a moment later.
+fn until_visible(rig: &Rig, end: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while rig.store().applied() < end {
+        assert!(Instant::now() < deadline, "{} of {end} is visible", rig.store().applied());
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -35,6 +45,7 @@ fn a_slave_that_gets_the_log_in_pieces_of_any_size_becomes_its_masters_twin() {
             let bytes = master.store().read_log(position, piece).unwrap();
             position = append_raw(&slave, position, &bytes).unwrap();
         }
+        until_visible(&slave, end);
         for round in 0..3 {
             assert_eq!(slave.log(end), master.log(end));
             for queue_id in 0..2 {
@@ -102,6 +113,7 @@ fn an_empty_slave_begins_at_the_start_of_any_file_and_nowhere_else() {
         position = append_raw(&slave, position, &bytes).unwrap();
     }
     assert!(append_raw(&slave, 0, b"x").is_err());
+    until_visible(&slave, end);
     for _ in 0..2 {
         let first = master.drain("T", 0)[slave.store().min_offset("T", 0) as usize].clone();
         assert_eq!(slave.drain("T", 0)[0], first);
