@@ -89,11 +89,13 @@ pub(crate) fn refused(error: ProposeError, queue: &ConsumeQueue) -> StoreError {
 /// Assigns offsets from the store's tables.
 pub(crate) struct QueueStamper {
     offsets: QueueOffsets,
+    /// Another leader's entries, or our own blank one, were appended since the last stamp.
+    is_stale: bool,
 }
 
 impl QueueStamper {
     pub(crate) fn new(offsets: QueueOffsets) -> Self {
-        Self { offsets }
+        Self { offsets, is_stale: true }
     }
 
     fn stamp_one(&self, position: u64, timestamp: i64, proposal: &mut Proposal) {
@@ -114,6 +116,11 @@ impl QueueStamper {
 
 impl Stamper for QueueStamper {
     fn stamp(&mut self, _term: u64, position: u64, timestamp: u64, batch: &mut Batch) {
+        // Proposals are taken only once the blank entry of our term is applied, and with it everything before: only now
+        // do the queues end where the log says. When the blank entry was appended, they did not yet.
+        if std::mem::take(&mut self.is_stale) {
+            self.offsets.reset();
+        }
         let timestamp = i64::try_from(timestamp).unwrap_or(i64::MAX);
         let mut at = position;
         for proposal in &mut batch.proposals {
@@ -123,6 +130,6 @@ impl Stamper for QueueStamper {
     }
 
     fn reset(&mut self) {
-        self.offsets.reset();
+        self.is_stale = true;
     }
 }
