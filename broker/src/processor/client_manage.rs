@@ -25,7 +25,8 @@ pub fn heartbeat(node: &Arc<Node>, connection: &Arc<Connection>, request: Remoti
         Ok(data) => data,
         Err(error) => return reply(connection, &request, Err(error.into())),
     };
-    if data.consumer_data_set.iter().all(|consumer| is_known(node, consumer)) {
+    // Who does not lead makes nothing: it only keeps the registry warm, and the leader hears the same heartbeat.
+    if !node.leads() || data.consumer_data_set.iter().all(|consumer| is_known(node, consumer)) {
         let answer = register(node, connection, &request, data);
         return reply(connection, &request, answer);
     }
@@ -111,7 +112,10 @@ fn register_consumer(
     consumer: ConsumerData,
     client: &Client<Arc<Connection>>,
 ) -> Result<(), BrokerError> {
-    let Some(group) = node.metadata.group(&consumer.group_name) else { return Ok(()) };
+    let group = node.metadata.group(&consumer.group_name);
+    if group.is_none() && node.leads() {
+        return Ok(());
+    }
     let settings = ConsumerSettings {
         consume_type: consumer.consume_type,
         message_model: consumer.message_model,
@@ -134,7 +138,8 @@ fn register_consumer(
         Registered::Changed => {
             node.stats.add(StatName::ConsumerRegisterTime, &consumer.group_name, 1);
             let is_shared = settings.message_model != MessageModel::Broadcasting;
-            if is_shared && group.config.notify_consumer_ids_changed_enable {
+            let wants_notice = group.is_some_and(|group| group.config.notify_consumer_ids_changed_enable);
+            if is_shared && wants_notice && node.leads() {
                 notify(node, &consumer.group_name);
             }
         }
