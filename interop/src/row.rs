@@ -52,6 +52,7 @@ fn perform(run: &Run, row: &Row, stage: &mut Stage<'_>, checks: &mut Vec<Check>)
         }
         Plan::HandOver { brokers, end } => hand_over(run, row, stage, checks, brokers, *end),
         Plan::Replica { master, slave } => replica(run, row, stage, checks, master, slave),
+        Plan::Migrate { from } => migrate(run, row, stage, checks, from),
         Plan::Group { flavour, scenarios } => group(run, row, stage, checks, flavour, scenarios),
     }
 }
@@ -83,8 +84,8 @@ fn hand_over(
         let server = stage.broker("broker", row.actual(flavour, run.reference), port, &store, &[]);
         stage.add(server)?;
         if let Some((chapter, writer)) = previous {
-            let keys = index_carries_over(writer, flavour);
-            let options = chapter_options(stage, chapter, end, keys);
+            let mut options = chapter_options(stage, chapter, end, index_carries_over(writer, flavour));
+            options.push(("early", yes(end == End::Kill && forgets_delays(flavour))));
             drive(
                 run,
                 row,
@@ -113,6 +114,17 @@ fn index_carries_over(writer: &Flavour, reader: &Flavour) -> bool {
     *reader == Flavour::Ours || *writer != Flavour::Ours
 }
 
+/// RocketMQ 4.9 rebuilds the units of delayed messages that a crash took with the hash of their tags where the time of
+/// their delivery belongs, and so delivers them at once. (Ours keeps the units of the last second in memory, its own
+/// broker keeps them in mapped pages, which survive a kill.)
+fn forgets_delays(reader: &Flavour) -> bool {
+    *reader == Flavour::Java("4.9.7")
+}
+
+fn yes(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
 fn chapter_prefix(chapter: usize) -> String {
     format!("chapter{chapter}")
 }
@@ -121,7 +133,7 @@ fn chapter_options<'a>(stage: &Stage<'_>, chapter: usize, end: End, keys: bool) 
     vec![
         ("manifest", stage.path().join(format!("chapter{chapter}.txt")).display().to_string()),
         ("stop", end.word().to_owned()),
-        ("keys", if keys { "yes" } else { "no" }.to_owned()),
+        ("keys", yes(keys)),
     ]
 }
 
@@ -199,6 +211,59 @@ fn same_logs(row: &Row, stage: &mut Stage<'_>, name: &str) -> Check {
     check
 }
 
+/// The recipe of docs/migration.md: a slave of ours joins a master under load, catches up, takes its place under its name
+/// and port, and at last its store becomes the first replica of a group.
+fn migrate(
+    run: &Run,
+    row: &Row,
+    stage: &mut Stage<'_>,
+    checks: &mut Vec<Check>,
+    from: &Flavour,
+) -> anyhow::Result<()> {
+    stage.start_namesrv(BYSTANDER)?;
+    let (old_store, store) = (stage.path().join("old-store"), stage.path().join("store"));
+    // Message ids hold the broker's port, so that whoever takes over must have the same.
+    let port = ports::take()?;
+    stage.add(stage.broker("broker", row.actual(from, run.reference), port, &old_store, &[]))?;
+    let written = chapter_options(stage, 0, End::Stop, true);
+    drive(run, row, stage, checks, &chapter_prefix(0), &["store-write".to_owned()], &written, 0)?;
+    let ours = row.actual(&Flavour::Ours, run.reference);
+    let role = [("brokerRole", "SLAVE".to_owned()), ("brokerId", "1".to_owned())];
+    let mut slave = stage.broker("slave", ours.clone(), ports::take()?, &store, &role);
+    let (count, size) = REPLICA_LOAD;
+    let load = [("count", count.to_string()), ("size", size.to_string())];
+    let joined = std::thread::scope(|scope| {
+        let joining = scope.spawn(move || slave.start().map(|()| slave));
+        drive(run, row, stage, checks, "joining", &["load".to_owned()], &load, 0)?;
+        joining.join().unwrap_or_else(|_| anyhow::bail!("the slave's starter panicked"))
+    })?;
+    stage.keep(joined);
+    checks.push(same_logs(row, stage, "logs, joined under load"));
+    let prefix = chapter_prefix(0);
+    let committed = committed_sum(&stage.path().join("chapter0.txt"))?;
+    stage.obey(&format!("wait-offsets-on-disk slave {prefix}-store-t@{prefix}-store-g {committed}"))?;
+    for name in ["broker", "slave"] {
+        stage.obey(&format!("stop {name}"))?;
+        stage.remove(name);
+    }
+    stage.add(stage.broker("broker", ours.clone(), port, &store, &[]))?;
+    drive(run, row, stage, checks, &prefix, &["store-check".to_owned()], &written, 1)?;
+    let written = chapter_options(stage, 1, End::Stop, true);
+    drive(run, row, stage, checks, &chapter_prefix(1), &["store-write".to_owned()], &written, 1)?;
+    stage.obey("stop broker")?;
+    stage.remove("broker");
+    let servers = replicas(stage, &ours, Some((port, &store)))?;
+    stage.add_all(servers)?;
+    drive(run, row, stage, checks, &chapter_prefix(1), &["store-check".to_owned()], &written, 2)
+}
+
+/// How many messages the group of a chapter had consumed, by its manifest.
+fn committed_sum(manifest: &std::path::Path) -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string(manifest)?;
+    let offsets = text.lines().filter_map(|line| line.strip_prefix("o\t")?.split('\t').nth(1));
+    Ok(offsets.map(str::parse::<u64>).sum::<Result<u64, _>>()?)
+}
+
 /// Three replicas, configured with DLedger's own keys.
 fn group(
     run: &Run,
@@ -209,14 +274,30 @@ fn group(
     scenarios: &[&str],
 ) -> anyhow::Result<()> {
     stage.start_namesrv(row.actual(flavour, run.reference))?;
-    let ports = [ports::take()?, ports::take()?, ports::take()?];
+    let servers = replicas(stage, &row.actual(flavour, run.reference), None)?;
+    stage.add_all(servers)?;
+    let groups: Vec<String> = scenarios.iter().map(|name| (*name).to_owned()).collect();
+    let deed = Deed { client: row.client, prefix: "g", groups: &groups, options: &[], patience: PATIENCE };
+    checks.extend(driver::play(run, &row.name, stage, &deed)?);
+    Ok(())
+}
+
+/// Three replicas; the first may have a port and a store already.
+fn replicas(
+    stage: &Stage<'_>,
+    flavour: &Flavour,
+    first: Option<(u16, &std::path::Path)>,
+) -> anyhow::Result<Vec<Server>> {
+    let known = first.map(|(port, _)| port);
+    let ports = [known.map_or_else(ports::take, Ok)?, ports::take()?, ports::take()?];
     // A replica's own port for its peers stands beside the ones that clients use.
     let peers: Vec<String> =
         ports.iter().enumerate().map(|(n, port)| format!("n{n}-127.0.0.1:{}", port + 2)).collect();
     let mut servers: Vec<Server> = Vec::new();
     for (n, port) in ports.into_iter().enumerate() {
         let id = format!("n{n}");
-        let store = stage.path().join(format!("store-{id}"));
+        let own = stage.path().join(format!("store-{id}"));
+        let store = first.filter(|_| n == 0).map_or(own.as_path(), |(_, store)| store);
         let more = [
             ("enableDLegerCommitLog", "true".to_owned()),
             ("dLegerGroup", BROKER_NAME.to_owned()),
@@ -224,11 +305,7 @@ fn group(
             ("dLegerSelfId", id.clone()),
             ("sendMessageThreadPoolNums", "4".to_owned()),
         ];
-        servers.push(stage.broker(&id, row.actual(flavour, run.reference), port, &store, &more));
+        servers.push(stage.broker(&id, flavour.clone(), port, store, &more));
     }
-    stage.add_all(servers)?;
-    let groups: Vec<String> = scenarios.iter().map(|name| (*name).to_owned()).collect();
-    let deed = Deed { client: row.client, prefix: "g", groups: &groups, options: &[], patience: PATIENCE };
-    checks.extend(driver::play(run, &row.name, stage, &deed)?);
-    Ok(())
+    Ok(servers)
 }

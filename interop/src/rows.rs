@@ -119,6 +119,8 @@ pub(crate) enum Plan {
     HandOver { brokers: [Flavour; 3], end: End },
     /// A slave follows a master, and their commit logs are compared.
     Replica { master: Flavour, slave: Flavour },
+    /// A slave of ours joins a master under load, takes its place, and becomes a group.
+    Migrate { from: Flavour },
     /// Three replicas, and clients that go on while leaders die.
     Group { flavour: Flavour, scenarios: &'static [&'static str] },
 }
@@ -170,6 +172,7 @@ impl Row {
             Plan::Serve { namesrv, broker, .. } => (namesrv.clone(), vec![broker.clone()]),
             Plan::HandOver { brokers, .. } => (BYSTANDER, brokers.to_vec()),
             Plan::Replica { master, slave } => (BYSTANDER, vec![master.clone(), slave.clone()]),
+            Plan::Migrate { from } => (BYSTANDER, vec![from.clone(), OURS]),
             Plan::Group { flavour, .. } => (flavour.clone(), vec![flavour.clone()]),
         }
     }
@@ -186,6 +189,9 @@ pub(crate) fn matrix(quick: bool, with: &[String]) -> Vec<Row> {
     let mut rows = if quick { quick_rows() } else { classic_rows() };
     if with.iter().any(|mode| mode == "replica") {
         rows.extend(replica_rows());
+    }
+    if with.iter().any(|mode| mode == "migrate") {
+        rows.extend(migrate_rows());
     }
     if with.iter().any(|mode| mode == "group") {
         rows.extend(group_rows());
@@ -266,6 +272,13 @@ fn replica_rows() -> Vec<Row> {
     ]
 }
 
+fn migrate_rows() -> Vec<Row> {
+    vec![
+        Row::new("migrate: 4.9.7 → ours → a group", "4.9.8", Plan::Migrate { from: JAVA_4 }),
+        Row::new("migrate: 5.3.3 → ours → a group", "5.5.0", Plan::Migrate { from: JAVA_5 }),
+    ]
+}
+
 fn group_rows() -> Vec<Row> {
     let plan = |scenarios| Plan::Group { flavour: OURS, scenarios };
     vec![
@@ -284,7 +297,7 @@ mod tests {
 
     #[test]
     fn no_two_rows_have_one_name() {
-        let all = matrix(false, &["replica".to_owned(), "group".to_owned()]);
+        let all = matrix(false, &["replica".to_owned(), "migrate".to_owned(), "group".to_owned()]);
         let names: BTreeSet<&str> = all.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }

@@ -19,7 +19,8 @@ pub(crate) const DELAY_LEVELS: &str = "1s 3s 1s 1s 2s 12s 1s 1s 1s 1s 1s 1s 1s 1
 /// Small enough to roll over within a test, large enough for the largest message.
 const COMMIT_LOG_SEGMENT_BYTES: u32 = 16 << 20;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than the minute after which a 5.x slave asks its master for topics again.
+const PATIENCE: Duration = Duration::from_secs(100);
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Servers by name, in a directory that goes away with them.
@@ -116,6 +117,11 @@ impl<'a> Stage<'a> {
         started
     }
 
+    /// Keeps a server that somebody else has started.
+    pub(crate) fn keep(&mut self, server: Server) {
+        self.servers.insert(server.name.clone(), server);
+    }
+
     /// Keeps several servers that must start together: a replica group has no leader before its second member.
     pub(crate) fn add_all(&mut self, servers: Vec<Server>) -> anyhow::Result<()> {
         let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
@@ -158,6 +164,7 @@ impl<'a> Stage<'a> {
             ["wait-slave-has-all", slave, master] => {
                 self.same_logs(master, slave)?;
             }
+            ["wait-topic", name, topic] => self.topic_known(name, topic)?,
             _ => bail!("nobody knows how to {request}"),
         }
         Ok(String::new())
@@ -180,6 +187,15 @@ impl<'a> Stage<'a> {
         let original = self.server(master)?.store.join("commitlog");
         let copy = self.server(slave)?.store.join("commitlog");
         patiently("the slave to have the whole log", || compare::commit_logs(&original, &copy, end))
+    }
+
+    /// Waits until a broker knows a topic; a slave hears of it on a clock of its own.
+    fn topic_known(&mut self, name: &str, topic: &str) -> anyhow::Result<()> {
+        let port = self.server(name)?.port;
+        patiently("the topic to be known", || {
+            ensure!(wire::topics(port)?.contains(&format!("\"{topic}\"")), "{topic} is not among its topics");
+            Ok(())
+        })
     }
 
     /// Waits until the broker's offset file says that a group has consumed this many messages.

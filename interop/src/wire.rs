@@ -10,12 +10,18 @@ use anyhow::{Context, bail};
 
 const GET_BROKER_CLUSTER_INFO: i32 = 106;
 const GET_BROKER_RUNTIME_INFO: i32 = 28;
+const GET_ALL_TOPIC_CONFIG: i32 = 21;
 const PATIENCE: Duration = Duration::from_secs(2);
 const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// The name server's answer to "which brokers are there", as text: its map keys are bare numbers.
 pub(crate) fn cluster_info(port: u16) -> anyhow::Result<String> {
     call(port, GET_BROKER_CLUSTER_INFO)
+}
+
+/// The topics a broker knows, as text.
+pub(crate) fn topics(port: u16) -> anyhow::Result<String> {
+    call(port, GET_ALL_TOPIC_CONFIG)
 }
 
 /// One figure of a broker's runtime information.
