@@ -32,7 +32,10 @@ use crate::types::{LogEntry, LogId, Payload, Stored, Types, VoteOf};
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
     segments: Arc<Segments>,
-    manifest: Mutex<ManifestFile>,
+    /// The manifest's file; held while it is replaced and synced.
+    manifest_file: Mutex<ManifestFile>,
+    /// What it says, for readers that must not wait for a sync.
+    manifest: RwLock<Manifest>,
     vote: Mutex<(SlotFile, Option<VoteOf>)>,
     committed: Mutex<(SlotFile, Option<EntryId>)>,
     mark: Arc<Mutex<SlotFile>>,
@@ -131,7 +134,8 @@ impl Log {
         let log = Self {
             disk,
             segments,
-            manifest: Mutex::new(manifest),
+            manifest: RwLock::new(manifest.manifest.clone()),
+            manifest_file: Mutex::new(manifest),
             vote: Mutex::new((vote_file, vote)),
             committed: Mutex::new((committed_file, None)),
             mark,
@@ -160,7 +164,7 @@ impl Log {
     }
 
     pub(crate) fn manifest(&self) -> Manifest {
-        self.manifest.lock().manifest.clone()
+        self.manifest.read().clone()
     }
 
     /// The last entry, or the last hidden one.
@@ -281,7 +285,8 @@ impl Log {
         Ok(())
     }
 
-    /// Hides entries up to `upto`. Their bytes stay where they are.
+    /// Hides entries up to `upto`. Their bytes stay where they are, and nothing is synced on the thread of the consensus: a
+    /// crash brings the hidden entries back, until `keep_purged` made it last.
     pub(crate) fn purge(&self, upto: EntryId) -> Result<(), LogError> {
         if self.purged() >= Some(upto) {
             return Ok(());
@@ -293,14 +298,6 @@ impl Log {
             Some(found) => (skip_filler(&self.segments, found.position + u64::from(found.total))?, found.crc),
             None => (tail.end, tail.last_crc),
         };
-        let mut manifest = self.manifest.lock();
-        let changed = Manifest {
-            purged: Some(upto),
-            purged_crc: crc,
-            first_position: position,
-            ..manifest.manifest.clone()
-        };
-        manifest.replace(&*self.disk, changed)?;
         let is_emptied = tail.last.is_none_or(|last| last.index <= upto.index);
         tail.index.purge_before(upto.index + 1, position, is_emptied);
         (tail.purged, tail.purged_crc, tail.first_position) = (Some(upto), crc, position);
@@ -311,6 +308,15 @@ impl Log {
             tail.first = Some(upto.index + 1);
         }
         Ok(())
+    }
+
+    /// Makes durable what is hidden, so that the segments below may be unlinked.
+    pub(crate) fn keep_purged(&self) -> Result<(), LogError> {
+        let (purged, purged_crc, first_position) = {
+            let tail = self.tail.read();
+            (tail.purged, tail.purged_crc, tail.first_position)
+        };
+        self.change_manifest(|manifest| Manifest { purged, purged_crc, first_position, ..manifest })
     }
 
     /// Throws an empty log's bytes away, durably marked, so that raw bytes can be copied from a leader's segments.
@@ -359,7 +365,16 @@ impl Log {
     }
 
     fn replace_manifest(&self, manifest: Manifest) -> Result<(), LogError> {
-        self.manifest.lock().replace(&*self.disk, manifest)
+        self.change_manifest(|_| manifest)
+    }
+
+    /// Replaces the manifest by what `change` makes of it, durably.
+    fn change_manifest(&self, change: impl FnOnce(Manifest) -> Manifest) -> Result<(), LogError> {
+        let mut file = self.manifest_file.lock();
+        let changed = change(file.manifest.clone());
+        file.replace(&*self.disk, changed.clone())?;
+        *self.manifest.write() = changed;
+        Ok(())
     }
 
     /// Unlinks all segments; the log goes on at `position`.
@@ -419,9 +434,8 @@ impl Log {
     /// Flushes everything and notes that this life ended in order.
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.flush()?;
-        let mut manifest = self.manifest.lock();
-        let changed = Manifest { is_clean: true, ..manifest.manifest.clone() };
-        manifest.replace(&*self.disk, changed)
+        self.keep_purged()?;
+        self.change_manifest(|manifest| Manifest { is_clean: true, ..manifest })
     }
 
     fn find(&self, tail: &Tail, wanted: u64) -> Result<Option<Envelope>, LogError> {

@@ -162,7 +162,10 @@ fn perform(log: &Log, deed: &Deed) -> Result<(), LogError> {
             log.save_vote(&VoteOf { leader_id: LeaderId { term, node_id: 1 }, committed: false })
         }
         Deed::Commit(id) => log.save_committed(Some(id)),
-        Deed::Purge(upto) => log.purge(upto),
+        Deed::Purge(upto) => {
+            log.purge(upto)?;
+            log.keep_purged()
+        }
         Deed::Reset(last, next_position) => {
             log.reset(Reset { last, last_crc: 77, next_position, is_copied: false })
         }

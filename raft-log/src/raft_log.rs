@@ -249,6 +249,7 @@ impl RaftLog {
         }
         let shared = self.shared.clone();
         self.block(move || {
+            shared.log.keep_purged()?;
             let dropped = shared.log.segments().drop_before(drop_to).map_err(LogError::from)?;
             shared.snapshots.drop_boundaries(drop_to)?;
             Ok::<_, LogError>(dropped)
