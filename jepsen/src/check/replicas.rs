@@ -21,6 +21,8 @@ pub struct ReplicaDigest {
     pub blocks: Vec<u64>,
     /// What a walk over the records stumbled on.
     pub faults: Vec<String>,
+    /// Queue offsets that stand in the log twice.
+    pub repeats: Vec<String>,
 }
 
 /// Judges all replicas against the first.
@@ -35,6 +37,9 @@ pub fn check(replicas: &[ReplicaDigest]) -> Finding {
     for replica in replicas {
         for fault in &replica.faults {
             finding.anomaly("a record is torn", || format!("{}: {fault}", replica.name));
+        }
+        for repeat in &replica.repeats {
+            finding.anomaly("a queue offset was given out twice", || format!("{}: {repeat}", replica.name));
         }
         if replica.end != longest.end {
             finding.anomaly("replicas end differently", || {
@@ -70,7 +75,14 @@ mod tests {
     use crate::check::Verdict;
 
     fn replica(name: &str, first: u64, end: u64, blocks: &[u64]) -> ReplicaDigest {
-        ReplicaDigest { name: name.to_owned(), first, end, blocks: blocks.to_vec(), faults: vec![] }
+        ReplicaDigest {
+            name: name.to_owned(),
+            first,
+            end,
+            blocks: blocks.to_vec(),
+            faults: vec![],
+            repeats: vec![],
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The running cluster: what the fault injector strikes and the workloads talk to.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::conf::{self, StoreKeys};
 use super::image::Image;
@@ -16,6 +16,9 @@ use crate::schedule::Dice;
 
 /// Address ranges that are tried before giving up.
 const RANGES_TRIED: u32 = 60;
+
+/// Starts a server under a boot id of its own; the file is `$0`.
+const BOOTS: &str = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
 
 /// What a run wants of its cluster.
 #[derive(Clone, Debug)]
@@ -61,6 +64,7 @@ pub struct Cluster {
     namespaces: Option<Namespaces>,
     ledger: Ledger,
     work: PathBuf,
+    boots: AtomicU64,
 }
 
 impl Cluster {
@@ -86,6 +90,7 @@ impl Cluster {
             namespaces,
             ledger,
             work,
+            boots: AtomicU64::new(1),
         };
         cluster.furnish()?;
         for member in cluster.plan.names().chain(cluster.plan.brokers()) {
@@ -133,6 +138,15 @@ impl Cluster {
         if let Some(namespaces) = &self.namespaces {
             command.extend(["ip", "netns", "exec"].map(str::to_owned));
             command.push(namespaces.name(member));
+        }
+        if self.settings.image_bytes.is_some() && member < self.plan.replicas {
+            self.new_boot(member)?;
+            if self.namespaces.is_none() {
+                command.extend(["unshare", "--mount"].map(str::to_owned));
+            }
+            // A mount that only this process sees, in the place where the kernel tells one boot from another.
+            command.extend(["sh", "-c", BOOTS].map(str::to_owned));
+            command.push(self.boot_file(member).display().to_string());
         }
         command.push(self.settings.binaries.join(binary).display().to_string());
         command.extend(["-c".to_owned(), file.display().to_string()]);
@@ -240,16 +254,31 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops every server with SIGTERM; says who had to be killed.
-    pub fn stop_all(&self, patience: Duration) -> Result<Vec<String>> {
-        let mut stubborn = Vec::new();
-        for member in self.plan.members() {
-            let mut server = self.server_of(member);
-            if server.state() != ServerState::Down && !server.stop(patience)? {
-                stubborn.push(server.name.clone());
-            }
-        }
-        Ok(stubborn)
+    /// Freezes every broker.
+    pub fn pause_all(&self) -> Result<()> {
+        self.plan.brokers().try_for_each(|member| self.server_of(member).pause())
+    }
+
+    /// Kills every server.
+    pub fn kill_all(&self) -> Result<()> {
+        self.plan.members().try_for_each(|member| self.server_of(member).kill())
+    }
+
+    /// A power cut is another boot: what the kernel calls this boot changes for the member alone.
+    pub fn new_boot(&self, member: Member) -> Result<()> {
+        let mut dice = Dice::new(self.boots.fetch_add(1, Ordering::Relaxed) ^ u64::from(member) << 32);
+        let (a, b) = (dice.roll(), dice.roll());
+        let (first, second, third) = (a >> 32, a >> 16 & 0xffff, a & 0xfff);
+        let id = format!(
+            "{first:08x}-{second:04x}-4{third:03x}-{:04x}-{:012x}\n",
+            b >> 48 & 0x3fff | 0x8000,
+            b & 0xffff_ffff_ffff
+        );
+        write_file(&self.boot_file(member), &id)
+    }
+
+    fn boot_file(&self, member: Member) -> PathBuf {
+        self.work.join(self.plan.name(member)).join("boot_id")
     }
 
     /// The logs of every server, for the panic check.

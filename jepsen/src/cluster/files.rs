@@ -4,7 +4,7 @@
 //! The layout is RocketMQ's (big-endian; total size and magic first) and, in Raft mode, an
 //! envelope of 64 bytes in the same form around each batch of records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,8 @@ use crate::workload::body;
 const RECORD_MAGICS: [u32; 2] = [0xdaa3_20a7, 0xdaa3_20ab];
 /// Magic of the filler at the end of a segment.
 const FILLER_MAGIC: u32 = 0xcbd4_3194;
-/// Magic of a Raft envelope, `TRMR`.
-const ENVELOPE_MAGIC: u32 = 0x5452_4d52;
+/// Magic of a Raft envelope, `TRIR`.
+const ENVELOPE_MAGIC: u32 = 0x5452_4952;
 /// Bytes of an envelope before its body.
 const ENVELOPE_BYTES: usize = 64;
 /// Where an envelope says what its body is; 1 is messages.
@@ -54,8 +54,14 @@ pub struct Found {
 pub fn read_log(name: &str, directory: &Path) -> Result<Found> {
     let files = segments(directory)?;
     let first = files.first().map_or(0, |(start, _)| *start);
-    let digest =
-        ReplicaDigest { name: name.to_owned(), first, end: first, blocks: Vec::new(), faults: Vec::new() };
+    let digest = ReplicaDigest {
+        name: name.to_owned(),
+        first,
+        end: first,
+        blocks: Vec::new(),
+        faults: Vec::new(),
+        repeats: Vec::new(),
+    };
     let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(first) };
     let mut expected = first;
     for (start, path) in files {
@@ -74,6 +80,7 @@ pub fn read_log(name: &str, directory: &Path) -> Result<Found> {
     }
     let Walk { mut found, hasher } = walk;
     found.digest.blocks = hasher.finish();
+    found.digest.repeats = repeats(&found.messages);
     Ok(found)
 }
 
@@ -224,8 +231,14 @@ pub fn log_end(directory: &Path) -> Result<u64> {
         if word(&bytes, 0) == 0 {
             continue;
         }
-        let digest =
-            ReplicaDigest { name: String::new(), first: start, end: start, blocks: vec![], faults: vec![] };
+        let digest = ReplicaDigest {
+            name: String::new(),
+            first: start,
+            end: start,
+            blocks: vec![],
+            faults: vec![],
+            repeats: vec![],
+        };
         let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(start) };
         walk.file(start, &bytes);
         return Ok(walk.found.digest.end);
@@ -233,22 +246,30 @@ pub fn log_end(directory: &Path) -> Result<u64> {
     Ok(0)
 }
 
+/// Messages at queue offsets that the same log has given out before.
+fn repeats(messages: &[Kept]) -> Vec<String> {
+    let mut known: HashMap<(&str, u32, u64), u64> = HashMap::new();
+    let mut repeats = Vec::new();
+    for kept in messages {
+        let place = (kept.topic.as_str(), kept.queue, kept.offset);
+        if let Some(first) = known.insert(place, kept.physical) {
+            let (topic, queue, offset) = place;
+            repeats.push(format!(
+                "{topic}/{queue} offset {offset} is at {first} and again at {}",
+                kept.physical
+            ));
+        }
+    }
+    repeats
+}
+
 /// The messages of one topic as final drains of one source.
 pub fn drains(source: &str, messages: &[Kept], topic: &str) -> Vec<Drain> {
     let mut queues: BTreeMap<u32, BTreeMap<u64, u64>> = BTreeMap::new();
     let mut drains = Vec::new();
+    // Of two messages at one offset the first is drained; `repeats` names the second.
     for kept in messages.iter().filter(|kept| kept.topic == topic) {
-        let known = queues.entry(kept.queue).or_default().insert(kept.offset, kept.value);
-        if known.is_some_and(|known| known != kept.value) {
-            // One log with two values at one offset: a drain of its own makes the checker see both.
-            let values = vec![Some(kept.value)];
-            drains.push(Drain {
-                source: format!("{source} again"),
-                queue: kept.queue,
-                first: kept.offset,
-                values,
-            });
-        }
+        queues.entry(kept.queue).or_default().entry(kept.offset).or_insert(kept.value);
     }
     for (queue, offsets) in queues {
         let (Some(first), Some(last)) = (offsets.keys().next(), offsets.keys().next_back()) else { continue };

@@ -82,10 +82,12 @@ fn torn_and_misplaced_records_are_faults() {
 }
 
 #[test]
-fn one_offset_with_two_values_shows_in_the_drains() {
-    let kept = |value| Kept { topic: "T".to_owned(), queue: 0, offset: 0, physical: 0, value };
-    let drains = drains("n0", &[kept(1), kept(2)], "T");
-    assert_eq!(drains.len(), 2);
+fn a_queue_offset_that_stands_twice_is_named() {
+    let kept = |value, physical| Kept { topic: "T".to_owned(), queue: 0, offset: 0, physical, value };
+    let twice = [kept(1, 100), kept(2, 200)];
+    assert_eq!(repeats(&twice), ["T/0 offset 0 is at 100 and again at 200"]);
+    assert_eq!(drains("n0", &twice, "T")[0].values, [Some(1)]);
+    assert!(repeats(&twice[..1]).is_empty());
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(super) fn cut(injector: &Injector, members: &[Member]) -> Result<Struck> {
         if let Some(image) = injector.cluster.image_of(*member).as_mut() {
             image.cut_power()?;
         }
+        injector.cluster.new_boot(*member)?;
     }
     Ok(Struck::installed(
         alive.clone(),

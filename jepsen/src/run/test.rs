@@ -37,9 +37,6 @@ const CONVERGES_WITHIN: Duration = Duration::from_secs(60);
 /// A lane ends within the time of its last request.
 const LANES_END_WITHIN: Duration = Duration::from_secs(15);
 
-/// Patience with a server that was asked to stop.
-const STOPS_WITHIN: Duration = Duration::from_secs(30);
-
 /// What is known when the processes are gone.
 #[derive(Debug, Default)]
 struct Remains {
@@ -184,13 +181,13 @@ async fn settle(field: &Field, stop: &StopSign) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the replicas to agree, stops them, reads their files. Blocking.
+/// Waits for the replicas to agree, ends them, reads their files. Blocking.
 fn collect(cluster: &Cluster, workload: &dyn Workload, remains: &mut Remains) -> Result<()> {
-    converge(cluster, remains);
     cluster.survey(u64::MAX, false);
-    for stubborn in cluster.stop_all(STOPS_WITHIN)? {
-        remains.doubts.push(format!("{stubborn} did not stop when asked"));
+    if !freeze_in_agreement(cluster)? {
+        remains.doubts.push("replicas do not come to the same end of the log".to_owned());
     }
+    cluster.kill_all()?;
     for member in cluster.plan.brokers() {
         let name = cluster.plan.name(member);
         match files::read_log(&name, &cluster.commit_log(member)) {
@@ -208,20 +205,27 @@ fn collect(cluster: &Cluster, workload: &dyn Workload, remains: &mut Remains) ->
     Ok(())
 }
 
-fn converge(cluster: &Cluster, remains: &mut Remains) {
+/// Freezes all replicas at a moment when their logs end at the same place. A graceful stop would not
+/// do: each one that goes changes the leader, and the ones that are left write that into their logs.
+fn freeze_in_agreement(cluster: &Cluster) -> Result<bool> {
     let deadline = Instant::now() + CONVERGES_WITHIN;
-    loop {
-        let ends: Vec<Option<u64>> =
-            cluster.plan.brokers().map(|member| files::log_end(&cluster.commit_log(member)).ok()).collect();
-        if ends.windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]) {
-            return;
-        }
-        if Instant::now() > deadline {
-            remains.doubts.push(format!("logs still end at {ends:?}"));
-            return;
+    while Instant::now() < deadline {
+        if agree(cluster) {
+            cluster.pause_all()?;
+            if agree(cluster) {
+                return Ok(true);
+            }
+            cluster.heal_all()?;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    Ok(false)
+}
+
+fn agree(cluster: &Cluster) -> bool {
+    let end = |member| files::log_end(&cluster.commit_log(member)).ok();
+    let ends: Vec<Option<u64>> = cluster.plan.brokers().map(end).collect();
+    ends.iter().all(|end| end.is_some() && *end == ends[0])
 }
 
 /// All verdicts, from what was written down.

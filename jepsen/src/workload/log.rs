@@ -76,7 +76,11 @@ async fn write(field: Field, lane: u32, lanes: u32) {
     let (wire, process) = (field.wire(), field.process());
     let dice = field.dice.fork(&format!("writer {lane}"));
     let mut pace = Pace::new(field.rate, lanes, lane, dice.fork("pace"));
-    let mut target = Target::new(&field.plan, lane % WANDERER_EVERY == 1, dice.fork("target"));
+    let mut target = if lane < field.plan.replicas && field.plan.mode.is_raft() {
+        Target::pinned(lane, dice.fork("target"))
+    } else {
+        Target::new(&field.plan, lane % WANDERER_EVERY == 1, dice.fork("target"))
+    };
     let mut choice = dice.fork("queue");
     let mut sequence = 0;
     while field.next_turn(&mut pace).await {
