@@ -14,6 +14,8 @@ pub trait HaLog: Send + Sync + 'static {
     fn end(&self) -> u64;
     /// One past the last byte that is as safe as the flush mode promises: only that is streamed and acknowledged.
     fn readable(&self) -> u64;
+    /// Whether the log is known to end after a whole record.
+    fn ends_whole(&self) -> bool;
     /// Size of one file, in bytes.
     fn segment_bytes(&self) -> u64;
     /// Readable bytes from `position`, at most `bytes_max`, not beyond the file they begin in.
@@ -50,6 +52,10 @@ impl HaLog for StoreLog {
 
     fn readable(&self) -> u64 {
         self.store.readable()
+    }
+
+    fn ends_whole(&self) -> bool {
+        self.store.applied() == self.store.commit_log_max()
     }
 
     fn segment_bytes(&self) -> u64 {

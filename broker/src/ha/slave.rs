@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use daemon::Tasks;
 use parking_lot::Mutex;
+use protocol::message::{RecordHead, record_head};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -172,6 +173,7 @@ impl HaSlave {
         appended: watch::Sender<Result<u64, String>>,
     ) -> std::io::Result<()> {
         let appended = Arc::new(appended);
+        let mut is_first = self.log.ends_whole();
         let mut input = BytesMut::with_capacity(256 * 1024);
         loop {
             while let Some((head, body)) = frame::take_transfer(&mut input).map_err(std::io::Error::other)? {
@@ -185,6 +187,13 @@ impl HaSlave {
                 if body.is_empty() {
                     continue;
                 }
+                if is_first && !begins_whole(head.position, &body) {
+                    let position = head.position;
+                    let words =
+                        format!("no record begins at {position}: the master's log is not the one we follow");
+                    return Err(std::io::Error::other(words));
+                }
+                is_first = false;
                 next = head.position + body.len() as u64;
                 self.status.received.fetch_add(body.len() as u64, Ordering::Relaxed);
                 self.append(head.position, body, &appended).await?;
@@ -238,5 +247,22 @@ impl HaSlave {
             writing.write_all(&end.to_be_bytes()).await?;
             *self.status.written_last.lock() = Some(Instant::now());
         }
+    }
+}
+
+/// Where a record's own position stands in it. Source: reference 3.2.
+const PHYSICAL_OFFSET_AT: usize = 28;
+
+/// Whether what follows a whole record is one itself. The protocol does not say whose log it is; but where ours ends, a
+/// foreign one is as a rule in the middle of a record.
+fn begins_whole(position: u64, body: &[u8]) -> bool {
+    match record_head(body) {
+        RecordHead::Message { .. } => match body.get(PHYSICAL_OFFSET_AT..PHYSICAL_OFFSET_AT + 8) {
+            Some(mut own) => own.get_u64() == position,
+            None => true,
+        },
+        RecordHead::Filler { .. } => true,
+        // Less than a head says nothing yet.
+        RecordHead::Unknown { .. } | RecordHead::End => body.len() < 8,
     }
 }

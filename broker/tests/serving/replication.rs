@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const SMALL_FILES: (&str, &str) = ("mappedFileSizeCommitLog", "65536");
 
@@ -139,6 +139,29 @@ async fn a_slave_that_is_ahead_is_refused_and_nothing_is_cut() {
     assert_eq!((end(&follower), end(&other)), (ahead, master_end));
     assert!(ha_status(&other).await.ha_connection_info.is_empty());
     other.stop().await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_log_is_not_joined_to_ours() {
+    let (_names, names) = Matchmaker::listen();
+    let first = master(&names, "ASYNC_MASTER", &[]).await;
+    send_many(&first, "T", 5).await;
+    let follower = slave(&names).await;
+    caught_up(&first, &follower).await;
+    let own = end(&follower);
+    let directory = follower.stop().await;
+    // Somebody whose log is longer than ours, and has no record where ours ends.
+    let foreign = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = foreign.local_addr().expect("an address").to_string();
+    let follower = slave_in(&directory, &names, &[("haMasterAddress", &address)]).await;
+    let (mut stream, _) = foreign.accept().await.expect("it follows");
+    assert_eq!(stream.read_u64().await.expect("a report"), own);
+    stream.write_all(&[&own.to_be_bytes()[..], &64u32.to_be_bytes(), &[7; 64]].concat()).await.expect("sent");
+    while stream.read_u64().await.is_ok_and(|reported| reported == own) {}
+    let (mut stream, _) = foreign.accept().await.expect("it tries again");
+    assert_eq!(stream.read_u64().await.expect("a report"), own, "nothing was taken, and nothing cut");
+    first.stop().await;
     follower.stop().await;
 }
 
