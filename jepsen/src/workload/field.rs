@@ -150,12 +150,6 @@ impl Target {
         Self { brokers, now, wanders, dice }
     }
 
-    /// A lane that talks to one broker and no other: the first of them to succeed after a fault tells
-    /// when the cluster was back, however many lanes still wait for a silent one.
-    pub fn pinned(member: Member, dice: Dice) -> Self {
-        Self { brokers: vec![member], now: member, wanders: false, dice }
-    }
-
     /// The broker for the next operation.
     pub fn next(&mut self) -> Member {
         if self.wanders {

@@ -1,12 +1,15 @@
 //! *log*: writers send unique values to many queues, readers follow every queue at the master and
 //! at the others, tails are asked for everywhere; in the end everybody's copy is read whole.
 
+use std::time::Duration;
+
 use super::field::{Field, Target};
 use super::wire::Extra;
 use super::{Boxed, Run, Workload, reader};
 use crate::check::log::{Drain, LogHistory, LogRules};
 use crate::check::{Finding, excuse, log};
 use crate::history::Call;
+use crate::net::Member;
 use crate::schedule::Pace;
 
 /// Lanes that ask for tails, and how often each does.
@@ -15,6 +18,9 @@ const TAILS_A_SECOND: u32 = 40;
 
 /// One lane in this many goes to a broker of chance each time: followers must serve too.
 const WANDERER_EVERY: u32 = 4;
+
+/// How often each broker is tried, so that recovery is measured to this.
+const PULSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct LogWorkload;
@@ -28,6 +34,11 @@ impl Workload for LogWorkload {
         let mut lanes: Vec<Boxed<()>> = Vec::new();
         let count = Pace::lanes(field.rate);
         lanes.extend((0..count).map(|lane| Box::pin(write(field.clone(), lane, count)) as Boxed<()>));
+        if field.plan.mode.is_raft() {
+            lanes.extend(
+                field.plan.brokers().map(|member| Box::pin(pulse(field.clone(), member)) as Boxed<()>),
+            );
+        }
         lanes.extend((0..TAIL_LANES).map(|lane| Box::pin(ask_tails(field.clone(), lane)) as Boxed<()>));
         for queue in 0..field.plan.queues {
             let mut target =
@@ -76,11 +87,7 @@ async fn write(field: Field, lane: u32, lanes: u32) {
     let (wire, process) = (field.wire(), field.process());
     let dice = field.dice.fork(&format!("writer {lane}"));
     let mut pace = Pace::new(field.rate, lanes, lane, dice.fork("pace"));
-    let mut target = if lane < field.plan.replicas && field.plan.mode.is_raft() {
-        Target::pinned(lane, dice.fork("target"))
-    } else {
-        Target::new(&field.plan, lane % WANDERER_EVERY == 1, dice.fork("target"))
-    };
+    let mut target = Target::new(&field.plan, lane % WANDERER_EVERY == 1, dice.fork("target"));
     let mut choice = dice.fork("queue");
     let mut sequence = 0;
     while field.next_turn(&mut pace).await {
@@ -90,6 +97,28 @@ async fn write(field: Field, lane: u32, lanes: u32) {
         let send = wire.send(target.next(), queue, value, field.body_bytes, Extra::default());
         target.learn(&field.record(process, Call::Send { queue, value }, send).await);
     }
+}
+
+/// One send to one broker every [`PULSE`], whether or not the ones before were answered: the first of
+/// them to succeed after a fault tells when the cluster was back, however long lanes still wait.
+async fn pulse(field: Field, member: Member) {
+    let (wire, process) = (field.wire(), field.process());
+    let mut choice = field.dice.fork(&format!("pulse {member}"));
+    let mut sends = tokio::task::JoinSet::new();
+    let mut sequence = 0;
+    while !field.stopped() {
+        let value = u64::from(process) << 32 | sequence;
+        sequence += 1;
+        let queue = u32::try_from(choice.below(u64::from(field.plan.queues))).unwrap_or(0);
+        let (wire, sending) = (wire.clone(), field.clone());
+        sends.spawn(async move {
+            let send = wire.send(member, queue, value, sending.body_bytes, Extra::default());
+            sending.record(process, Call::Send { queue, value }, send).await;
+        });
+        while sends.try_join_next().is_some() {}
+        field.wait(PULSE).await;
+    }
+    while sends.join_next().await.is_some() {}
 }
 
 async fn ask_tails(field: Field, lane: u32) {
