@@ -51,19 +51,21 @@ pub(crate) fn restore(metadata: &Metadata, bytes: &[u8]) -> Result<(), StateErro
     Ok(())
 }
 
-/// The shortest history that leads to these tables.
+/// The shortest history that leads to these tables, in an order of its own: the same tables give the same bytes.
 pub(crate) fn history(metadata: &Metadata) -> Vec<MetadataCommand> {
     let mut history = Vec::new();
     {
         let topics = metadata.topics.read();
         let stamp = Stamp::of(topics.version());
-        let configs = topics.iter().map(|topic| topic.config.clone()).collect();
+        let mut configs: Vec<_> = topics.iter().map(|topic| topic.config.clone()).collect();
+        configs.sort_by(|one, other| one.topic_name.cmp(&other.topic_name));
         history.push(MetadataCommand::PutTopics { configs, stamp });
     }
     {
         let groups = metadata.groups.read();
         let stamp = Stamp::of(groups.version());
-        let configs = groups.iter().map(|group| group.config.clone()).collect();
+        let mut configs: Vec<_> = groups.iter().map(|group| group.config.clone()).collect();
+        configs.sort_by(|one, other| one.group_name.cmp(&other.group_name));
         history.push(MetadataCommand::PutGroups { configs, stamp });
         for (group, topics) in groups.forbidden() {
             for (topic, bits) in topics {
