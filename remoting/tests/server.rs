@@ -218,8 +218,9 @@ async fn a_silent_connection_is_closed_and_a_busy_one_is_not() {
         () = chatter => {}
     }
     assert!(started.elapsed() >= Duration::from_millis(250));
+    // The chatter may have been cut off between a request and its answer.
     busy.send(&request(-1, "and after")).await;
-    assert_eq!(busy.next().await.unwrap().opaque, -1);
+    while busy.next().await.expect("the busy connection is still served").opaque != -1 {}
     server.stop().await;
 }
 
