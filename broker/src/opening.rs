@@ -129,7 +129,7 @@ fn open_replica(
     let metadata = Arc::new(Metadata::new(limits(config)));
     let opening = Opening { config, identity, disk, hooks, metadata: &metadata, rounds };
     let (store, group) = Group::open(opening)?;
-    let log = GroupLog::new(Arc::clone(&group.log), Arc::clone(&store), Arc::clone(&group.standing));
+    let log = GroupLog::new(&group, Arc::clone(&store));
     let journal = Journal::Group(Arc::clone(&group.journal));
     Ok(Core { store, metadata, journal, log: Arc::new(log), group: Some(group) })
 }

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::group_journal::GroupJournal;
+use super::in_flight::InFlight;
 use super::sink::{OnCommand, Replica};
 use super::standing::{Place, Standing};
 use super::start_log::{self, LogParts};
@@ -44,6 +45,8 @@ pub struct Group {
     pub(crate) runtime: Handle,
     /// What a classic store's tables held, to be proposed once by the first leader.
     pub(crate) inherited: Vec<MetadataCommand>,
+    /// Puts whose outcome is not known yet.
+    pub(crate) in_flight: Arc<InFlight>,
     /// Raised when a member announced itself.
     pub(crate) announced: Arc<Notify>,
     /// Requests forwarded or parked so far: a stop waits until nobody comes any more.
@@ -125,6 +128,7 @@ impl Group {
             segments,
             runtime: Handle::current(),
             inherited,
+            in_flight: Arc::default(),
             announced,
             strangers: AtomicU64::new(0),
         };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use raft_log::RaftLog;
 use store::{MessageStore, Put, StoreError};
 
+use super::group::Group;
+use super::in_flight::InFlight;
 use super::stamper;
 use super::standing::Standing;
 use crate::message_log::MessageLog;
@@ -15,11 +17,17 @@ pub(crate) struct GroupLog {
     log: Arc<RaftLog>,
     store: Arc<MessageStore>,
     standing: Arc<Standing>,
+    in_flight: Arc<InFlight>,
 }
 
 impl GroupLog {
-    pub(crate) fn new(log: Arc<RaftLog>, store: Arc<MessageStore>, standing: Arc<Standing>) -> Self {
-        Self { log, store, standing }
+    pub(crate) fn new(group: &Group, store: Arc<MessageStore>) -> Self {
+        Self {
+            log: Arc::clone(&group.log),
+            store,
+            standing: Arc::clone(&group.standing),
+            in_flight: Arc::clone(&group.in_flight),
+        }
     }
 }
 
@@ -31,12 +39,7 @@ impl MessageLog for GroupLog {
         if self.store.is_disk_full() {
             return Err(StoreError::DiskFull { used_percent: 90 });
         }
-        match stamper::proposal(put) {
-            Ok(proposal) => {
-                self.log.propose(proposal);
-                Ok(())
-            }
-            Err((error, _)) => Err(error),
-        }
+        self.log.propose(stamper::proposal(put, &self.in_flight)?);
+        Ok(())
     }
 }

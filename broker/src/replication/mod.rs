@@ -7,6 +7,7 @@ mod forward;
 mod group;
 mod group_journal;
 mod group_log;
+mod in_flight;
 pub(crate) mod retention;
 mod role;
 mod serve;

@@ -4,7 +4,7 @@
 //! this replica still leads; a request that arrives while nobody leads waits for a leader, not for ever.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::header::{PullMessageRequestHeader, UpdateConsumerOffsetRequestHeader};
 use protocol::{RemotingCommand, RequestCode};
@@ -21,6 +21,9 @@ use crate::metadata::OffsetCommit;
 use crate::node::Node;
 use crate::processor::consumer_manage;
 use crate::reply::success;
+
+/// How long a read waits for a majority's word: clients give up after 3 s (reference 10.1).
+const CONFIRMED_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Serves the connections of a replica.
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl ReplicaDispatch {
         let connection = Arc::clone(connection);
         self.runtime.spawn(async move {
             let caller = Caller::of(&connection, &request);
-            match confirm(&group).await {
+            let confirmed = tokio::time::timeout(CONFIRMED_WITHIN, confirm(&group)).await;
+            match confirmed.unwrap_or(Err(BrokerError::NotLeader)) {
                 Ok(()) => dispatch.serve(&connection, request),
                 Err(error) => caller.answer(Err(error)),
             }

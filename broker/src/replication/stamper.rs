@@ -5,28 +5,35 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::in_flight::InFlight;
 use protocol::message;
 use raft_log::{Batch, Placed, Proposal, ProposeError, Stamper, Ticket};
 use smallvec::SmallVec;
-use store::{ConsumeQueue, Done, Put, PutResult, PutStatus, QueueOffsets, StoreError};
+use store::{ConsumeQueue, Put, PutResult, PutStatus, QueueOffsets, StoreError};
 
 /// Somebody who waits for messages of one queue.
 pub(crate) struct PutTicket {
     queue: Arc<ConsumeQueue>,
     queue_offset: u64,
     physical_offsets: SmallVec<[u64; 1]>,
-    done: Done,
+    in_flight: Arc<InFlight>,
+    number: u64,
 }
 
 /// What a put becomes when the log is replicated.
-pub(crate) fn proposal(put: Put) -> Result<Proposal, (StoreError, Done)> {
-    let count = match records(&put.records) {
-        Ok(count) => count,
-        Err(error) => return Err((error, put.done)),
-    };
+pub(crate) fn proposal(put: Put, in_flight: &Arc<InFlight>) -> Result<Proposal, StoreError> {
+    let count = records(&put.records)?;
+    let number = in_flight.begin(put.done, Instant::now());
     let physical_offsets = SmallVec::new();
-    let ticket = PutTicket { queue: put.queue, queue_offset: 0, physical_offsets, done: put.done };
+    let ticket = PutTicket {
+        queue: put.queue,
+        queue_offset: 0,
+        physical_offsets,
+        in_flight: Arc::clone(in_flight),
+        number,
+    };
     Ok(Proposal { records: put.records, count, ticket: Box::new(ticket) })
 }
 
@@ -57,16 +64,19 @@ impl Ticket for PutTicket {
     }
 
     fn done(self: Box<Self>, outcome: Result<Placed, ProposeError>) {
-        let Self { queue, queue_offset, physical_offsets, done } = *self;
-        done(match outcome {
-            Ok(placed) => Ok(PutResult {
-                status: PutStatus::Ok,
-                physical_offsets,
-                queue_offset,
-                store_timestamp: i64::try_from(placed.timestamp).unwrap_or(i64::MAX),
-            }),
-            Err(error) => Err(refused(error, &queue)),
-        });
+        let Self { queue, queue_offset, physical_offsets, in_flight, number } = *self;
+        in_flight.end(
+            number,
+            match outcome {
+                Ok(placed) => Ok(PutResult {
+                    status: PutStatus::Ok,
+                    physical_offsets,
+                    queue_offset,
+                    store_timestamp: i64::try_from(placed.timestamp).unwrap_or(i64::MAX),
+                }),
+                Err(error) => Err(refused(error, &queue)),
+            },
+        );
     }
 }
 

@@ -129,7 +129,9 @@ impl Watcher {
         if acts.contains(&Act::Register) {
             self.node.rounds.ask();
         }
-        self.dispatch.expire_parked(Instant::now());
+        let now = Instant::now();
+        self.dispatch.expire_parked(now);
+        self.group.in_flight.expire(now);
     }
 
     fn step_down(&self) {
