@@ -120,6 +120,12 @@ impl GroupJournal {
         self.propose(&MetadataCommand::CommitOffsets { commits }, done);
     }
 
+    /// Proposes what waits, be it nothing; `done` is told once that is applied, and with it everything before.
+    pub(crate) fn barrier(&self, done: OnChanged) {
+        let commits = self.take_offsets();
+        self.propose(&MetadataCommand::CommitOffsets { commits }, done);
+    }
+
     fn take_offsets(&self) -> Vec<OffsetCommit> {
         let offsets = std::mem::take(&mut self.pending.lock().offsets);
         offsets

@@ -150,14 +150,12 @@ impl ReplicaDispatch {
     }
 }
 
-/// Makes sure that this replica leads and that what was promised before is applied.
+/// Makes sure that this replica leads and that what was promised before is applied: an entry of its own goes through the
+/// log, and offsets that wait travel in it. Why not a read index: docs/adr/0003-reads-go-through-the-log.md.
 async fn confirm(group: &Arc<Group>) -> Result<(), BrokerError> {
-    if group.journal.has_pending() {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        group.journal.flush(Box::new(move |outcome| drop(tell.send(outcome))));
-        told.await.unwrap_or(Err(BrokerError::NotLeader))?;
-    }
-    group.log.read_barrier().await.map_err(|_| BrokerError::NotLeader)
+    let (tell, told) = tokio::sync::oneshot::channel();
+    group.journal.barrier(Box::new(move |outcome| drop(tell.send(outcome))));
+    told.await.unwrap_or(Err(BrokerError::NotLeader)).map_err(|_| BrokerError::NotLeader)
 }
 
 impl Handler for ReplicaDispatch {
