@@ -53,7 +53,7 @@ struct Options {
     #[arg(long)]
     binaries: Option<PathBuf>,
     /// Rows that run side by side.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     jobs: usize,
     /// Print the rows and end.
     #[arg(long)]

@@ -183,7 +183,10 @@ impl<'a> Stage<'a> {
 
     /// Waits until the master's whole log is in the slave's files, byte by byte; answers its length.
     pub(crate) fn same_logs(&mut self, master: &str, slave: &str) -> anyhow::Result<u64> {
-        let end = wire::runtime_figure(self.server(master)?.port, "commitLogMaxOffset")?;
+        let port = self.server(master)?.port;
+        // A Java broker that has just started may not know the end of its own log yet.
+        let end =
+            patiently("the end of the master's log", || wire::runtime_figure(port, "commitLogMaxOffset"))?;
         let original = self.server(master)?.store.join("commitlog");
         let copy = self.server(slave)?.store.join("commitlog");
         patiently("the slave to have the whole log", || compare::commit_logs(&original, &copy, end))

@@ -62,10 +62,11 @@ pub(crate) fn finish(outcomes: &[Outcome], took: Duration, lied: bool) -> bool {
         let all = outcome.checks.len() + usize::from(outcome.error.is_some());
         passed += all - bad;
         failed += bad;
-        let verdict = if bad == 0 { "PASS" } else { "FAIL" };
+        let verdict = if bad == if lied { all } else { 0 } { "PASS" } else { "FAIL" };
         let pad = " ".repeat(width - outcome.row.chars().count());
         let seconds = outcome.took.as_secs_f64();
-        say(&format!("{verdict}  {}{pad}  {:>3} of {all:>3}  {seconds:>6.1} s", outcome.row, all - bad));
+        let good = if lied { bad } else { all - bad };
+        say(&format!("{verdict}  {}{pad}  {good:>3} of {all:>3}  {seconds:>6.1} s", outcome.row));
         for check in outcome.checks.iter().filter(|check| check.broken.is_empty() == lied) {
             say(&format!(
                 "        {}: {}",
@@ -78,6 +79,10 @@ pub(crate) fn finish(outcomes: &[Outcome], took: Duration, lied: bool) -> bool {
         }
     }
     say(&format!("\n{:.0} s in all", took.as_secs_f64()));
+    if lied {
+        // A scenario that noticed the lie did what it is for.
+        (passed, failed) = (failed, passed);
+    }
     say(&format!("{passed} passed, {failed} failed"));
-    if lied { passed == 0 && failed > 0 } else { failed == 0 && passed > 0 }
+    failed == 0 && passed > 0
 }

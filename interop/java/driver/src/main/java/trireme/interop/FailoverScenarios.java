@@ -96,6 +96,7 @@ final class FailoverScenarios {
         String topic = world.topic("t", 2);
         Set<String> sent = world.send(world.producer(), topic, "*", 100);
         world.ask("wait-slave-has-all slave broker");
+        world.ask("wait-topic slave " + topic);
         Ledger before = world.ledger();
         var consumer = world.consuming("g", topic, "*", before);
         World.within(World.PATIENCE_MS, () -> before.holdsAll(sent));

@@ -109,6 +109,7 @@ final class World implements AutoCloseable {
 
     private <T extends ClientConfig> T dressed(T client) {
         client.setNamesrvAddr(namesrv);
+        client.setClientIP("127.0.0.1");
         // A 5.x client whose first heartbeat loses a race inside it is unknown to the broker until its next one.
         client.setHeartbeatBrokerInterval(3_000);
         client.setInstanceName(prefix + "-" + scenario + "-" + INSTANCES.incrementAndGet());
