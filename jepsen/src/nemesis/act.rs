@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Child;
 
+use super::injector::Injector;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::history::FaultPhase;
 use crate::net::Member;
@@ -66,7 +66,8 @@ impl Undo {
     }
 
     /// Ends the fault with this number.
-    pub fn run(self, fault: u32, cluster: &Cluster) -> Result<()> {
+    pub(super) fn run(self, fault: u32, injector: &Injector) -> Result<()> {
+        let cluster = &injector.cluster;
         for mut tracer in self.tracers {
             // SIGTERM lets the tracer take its hands off the server first.
             if let Some(pid) = i32::try_from(tracer.id()).ok().and_then(Pid::from_raw) {
@@ -90,7 +91,7 @@ impl Undo {
             cluster.start_member(member)?;
         }
         for member in self.rebuild {
-            super::damage::rebuild_if_it_refuses(cluster, member)?;
+            super::damage::rebuild_if_it_refuses(injector, member)?;
         }
         Ok(())
     }

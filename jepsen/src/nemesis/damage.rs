@@ -16,14 +16,24 @@ use crate::schedule::{Damage, Dice};
 /// A replica that refuses its disk does so within this.
 const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 
+/// A group that has a majority has a leader within this.
+const LEADS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A replica that was removed must be taken back within this.
+const JOINS_WITHIN: Duration = Duration::from_secs(30);
+
 /// Kills the member, damages its files and starts it again at once.
 pub(super) fn damage(injector: &Injector, damage: Damage, member: Member, dice: &mut Dice) -> Result<Struck> {
     let cluster = &injector.cluster;
     let what = match damage {
         Damage::Wipe => {
             cluster.server_of(member).kill()?;
-            wipe(cluster, member)?;
-            "its disk is empty".to_owned()
+            return Ok(match rebuild(injector, member)? {
+                None => {
+                    Struck::installed(vec![member], format!("n{member}: its disk is empty"), Undo::default())
+                }
+                Some(why) => Struck::indeterminate(vec![member], why, Undo::starting(&[member])),
+            });
         }
         Damage::BitFlip => {
             cluster.server_of(member).kill()?;
@@ -59,17 +69,47 @@ pub(super) fn damage(injector: &Injector, damage: Damage, member: Member, dice: 
 }
 
 /// A replica may refuse a disk that lies. What an operator does then is give it an empty one.
-pub(super) fn rebuild_if_it_refuses(cluster: &Cluster, member: Member) -> Result<()> {
+pub(super) fn rebuild_if_it_refuses(injector: &Injector, member: Member) -> Result<()> {
+    let cluster = &injector.cluster;
     let deadline = Instant::now() + REFUSES_WITHIN;
     while Instant::now() < deadline {
-        if cluster.server_of(member).survey(0, true) || cluster.server_of(member).state() == ServerState::Down
-        {
-            wipe(cluster, member)?;
-            return cluster.start_member(member);
+        let ended = cluster.server_of(member).survey(0, true);
+        if ended || cluster.server_of(member).state() == ServerState::Down {
+            return rebuild(injector, member).map(|_| ());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+/// What an operator does with a lost disk: the replica leaves the group, starts empty, and joins again
+/// under its new identity. Says why it could not be done, if it could not.
+pub(super) fn rebuild(injector: &Injector, member: Member) -> Result<Option<String>> {
+    let cluster = &injector.cluster;
+    if !cluster.plan.mode.is_raft() {
+        cluster.server_of(member).kill()?;
+        wipe(cluster, member)?;
+        cluster.start_member(member)?;
+        return Ok(None);
+    }
+    let leader = injector.wait_for_leader(LEADS_WITHIN).filter(|leader| *leader != member);
+    let Some(leader) = leader else { return Ok(Some("nobody else leads".to_owned())) };
+    let removed = injector.block_on(injector.probe.remove_replica(leader, member));
+    cluster.server_of(member).kill()?;
+    wipe(cluster, member)?;
+    cluster.start_member(member)?;
+    if !removed {
+        return Ok(Some(format!("n{leader} does not remove n{member}, whose disk is empty")));
+    }
+    let deadline = Instant::now() + JOINS_WITHIN;
+    while Instant::now() < deadline && !injector.stopping() {
+        let leader = injector.wait_for_leader(LEADS_WITHIN).unwrap_or(leader);
+        if injector.block_on(injector.probe.add_replica(leader, member)) {
+            return Ok(None);
+        }
+        injector.wait(Duration::from_millis(500));
+    }
+    Ok(Some(format!("n{member} was removed and is not taken back")))
 }
 
 fn wipe(cluster: &Cluster, member: Member) -> Result<()> {

@@ -34,25 +34,19 @@ pub(super) fn transfer(injector: &Injector, scene: &Scene, dice: &mut Dice) -> R
     Ok(Struck::indeterminate(vec![leader, to], format!("n{leader} still leads"), Undo::default()))
 }
 
-/// Takes a follower out of the group, wipes its disk and lets it join again as a new replica.
+/// Takes a running follower out of the group, wipes its disk and lets it join again as a new replica.
 pub(super) fn replace(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Result<Struck> {
-    let (Some(leader), Ok(followers)) = (scene.leader, pick(Whom::Follower, scene, dice)) else {
-        return Ok(Struck::skipped("nobody leads or nobody follows"));
+    let Ok(followers) = pick(Whom::Follower, scene, dice) else {
+        return Ok(Struck::skipped("nobody follows"));
     };
     let member = followers[0];
-    if !injector.block_on(injector.probe.remove_replica(leader, member)) {
-        return Ok(Struck::skipped(format!("n{leader} does not take the command to remove a replica")));
-    }
-    let struck = super::damage::damage(injector, crate::schedule::Damage::Wipe, member, dice)?;
-    let leader = injector.scene().leader.unwrap_or(leader);
-    if !injector.block_on(injector.probe.add_replica(leader, member)) {
-        return Ok(Struck::indeterminate(vec![member], "removed, and not taken back", struck.undo));
-    }
-    Ok(Struck::installed(
-        vec![member],
-        format!("n{member} left and joined again with an empty disk"),
-        struck.undo,
-    ))
+    Ok(match super::damage::rebuild(injector, member)? {
+        None => {
+            let what = format!("n{member} left and joined again with an empty disk");
+            Struck::installed(vec![member], what, Undo::default())
+        }
+        Some(why) => Struck::indeterminate(vec![member], why, Undo::starting(&[member])),
+    })
 }
 
 /// Stops a follower and lets the others delete what they may.

@@ -140,7 +140,7 @@ impl Injector {
 
     fn heal(&self, fault: Active) -> Result<()> {
         let step = fault.step;
-        fault.undo.run(step.id, &self.cluster)?;
+        fault.undo.run(step.id, self)?;
         self.report.set(step.id, None);
         self.note(self.recorder.now(), step, FaultPhase::Healed, &fault.nodes, "");
         Ok(())
@@ -201,6 +201,18 @@ impl Injector {
         let plan = &self.cluster.plan;
         let leader = self.runtime.block_on(self.probe.leader());
         Scene { brokers: plan.brokers().collect(), names: plan.names().collect(), leader }
+    }
+
+    /// The master, as soon as there is one.
+    pub(super) fn wait_for_leader(&self, patience: Duration) -> Option<Member> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let leader = self.runtime.block_on(self.probe.leader());
+            if leader.is_some() || Instant::now() > deadline || self.stop.is_raised() {
+                return leader;
+            }
+            std::thread::sleep(LOOKS);
+        }
     }
 
     /// What a broker says that it is; `None` if it does not answer.
