@@ -63,6 +63,8 @@ fn put_rates(node: &Node, out: &mut Table) {
     put(out, "getMissTps", node.throughput.missed_rates());
     put(out, "getTotalTps", node.throughput.total_rates());
     put(out, "getTransferredTps", node.throughput.transferred_rates());
+    // The tools of 4.9 ask for it in this spelling, and fall over when it is missing.
+    put(out, "getTransferedTps", node.throughput.transferred_rates());
 }
 
 fn put_store(node: &Node, figures: &Figures, out: &mut Table) -> Result<(), BrokerError> {
