@@ -71,12 +71,11 @@ impl Forwarder {
     }
 
     /// Takes a request of a client; it will be answered.
-    pub(crate) fn forward(&self, connection: &Arc<Connection>, mut request: RemotingCommand) {
+    pub(crate) fn forward(&self, connection: &Arc<Connection>, request: RemotingCommand) {
         let caller = Caller::of(connection, &request);
         if request.ext_fields.get(FORWARDED).is_some() {
             return caller.answer(Err(BrokerError::NotLeader));
         }
-        request.ext_fields.insert(FORWARDED, &self.own_address);
         self.send_or_park(Waiting { caller, request, until: Instant::now() + PARKED_FOR });
     }
 
@@ -103,7 +102,7 @@ impl Forwarder {
     /// Takes everything that waits for a leader: the place changed.
     pub(crate) fn take_parked(&self) -> Vec<(Arc<Connection>, RemotingCommand)> {
         let requests = std::mem::take(&mut *self.parked.lock()).requests;
-        requests.into_iter().map(|waiting| (waiting.caller.connection.clone(), restored(waiting))).collect()
+        requests.into_iter().map(|waiting| (waiting.caller.connection.clone(), waiting.request)).collect()
     }
 
     /// Refuses what has waited too long.
@@ -124,7 +123,9 @@ impl Forwarder {
     }
 
     /// Sends over the open connection, or makes one first.
-    fn send(&self, address: String, waiting: Waiting) {
+    fn send(&self, address: String, mut waiting: Waiting) {
+        // Only what leaves bears the mark: what was parked may still be served here, or forwarded, when a leader is found.
+        waiting.request.ext_fields.insert(FORWARDED, &self.own_address);
         if let Some(leader) = self.client.connected(&address) {
             return hand_over(&leader, waiting);
         }
@@ -139,11 +140,6 @@ impl Forwarder {
             }
         });
     }
-}
-
-/// A parked request as it came, but that it bears its mark.
-fn restored(waiting: Waiting) -> RemotingCommand {
-    waiting.request
 }
 
 fn hand_over(leader: &Arc<Connection>, waiting: Waiting) {
