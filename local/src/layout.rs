@@ -93,11 +93,21 @@ pub(crate) struct Layout {
 impl Layout {
     /// Chooses ports and writes one configuration file a node under `directory`.
     pub(crate) fn write(directory: &Path, shape: Shape, choice: Choice) -> anyhow::Result<Self> {
+        Self::write_where(directory, shape, choice, is_free)
+    }
+
+    /// The same, where `is_free` says which ports nobody listens on.
+    fn write_where(
+        directory: &Path,
+        shape: Shape,
+        choice: Choice,
+        is_free: fn(u16) -> bool,
+    ) -> anyhow::Result<Self> {
         let directory = directory.join(shape.word());
         std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
         let directory = directory.canonicalize()?;
         let lock = lock(&directory)?;
-        let mut ports = Ports::new(choice);
+        let mut ports = Ports::new(choice, is_free);
         let namesrv = write_namesrv(&directory, &mut ports)?;
         let mut places = Vec::new();
         for (name, usual) in shape.nodes().iter().zip(BROKER_PORTS) {
@@ -206,16 +216,23 @@ fn earlier_port(directory: &Path, name: &str) -> Option<u16> {
     text.lines().find_map(|line| line.strip_prefix("listenPort="))?.trim().parse().ok()
 }
 
+/// Whether nobody on this machine listens on `port` now.
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+}
+
 /// Ports handed out, each once.
 #[derive(Debug)]
 struct Ports {
     choice: Choice,
     taken: HashSet<u16>,
+    /// Asks the machine; in tests a table, because what is free on a machine changes while a test runs.
+    is_free: fn(u16) -> bool,
 }
 
 impl Ports {
-    fn new(choice: Choice) -> Self {
-        Self { choice, taken: HashSet::new() }
+    fn new(choice: Choice, is_free: fn(u16) -> bool) -> Self {
+        Self { choice, taken: HashSet::new(), is_free }
     }
 
     /// The port of an earlier run, else the usual one, else another, whichever is free with its neighbours.
@@ -235,12 +252,8 @@ impl Ports {
         let Some(all) = std::iter::once(Some(port)).chain(near).collect::<Option<Vec<u16>>>() else {
             return false;
         };
-        let is_free = |port: &u16| {
-            *port != 0
-                && !self.taken.contains(port)
-                && TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()
-        };
-        let all_free = all.iter().all(is_free);
+        let is_ours = |port: &u16| *port != 0 && !self.taken.contains(port) && (self.is_free)(*port);
+        let all_free = all.iter().all(is_ours);
         if all_free {
             self.taken.extend(all);
         }
@@ -260,7 +273,7 @@ mod tests {
     fn a_taken_port_is_gone_round() {
         let busy = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         let usual = busy.local_addr().unwrap().port();
-        let mut ports = Ports::new(Choice::Usual);
+        let mut ports = Ports::new(Choice::Usual, is_free);
         let first = ports.take(None, usual, &[]).unwrap();
         assert_ne!(first, usual);
         assert_ne!(ports.take(Some(first), usual, &[]).unwrap(), first, "a port is handed out once");
@@ -282,25 +295,30 @@ mod tests {
     #[test]
     fn a_second_run_takes_the_ports_of_the_first() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Layout::write(directory.path(), Shape::Single, Choice::Free).unwrap();
+        let write = |choice| Layout::write_where(directory.path(), Shape::Single, choice, |_| true).unwrap();
+        let first = write(Choice::Free);
         let (namesrv, broker) = (first.namesrv.address.clone(), first.brokers[0].address.clone());
         drop(first);
-        let again = Layout::write(directory.path(), Shape::Single, Choice::Usual).unwrap();
+        let again = write(Choice::Usual);
         assert_eq!((&again.namesrv.address, &again.brokers[0].address), (&namesrv, &broker));
     }
 
     #[test]
     fn a_group_whose_ports_are_taken_is_refused_but_a_single_master_moves() {
-        for (shape, name) in [(Shape::Single, BROKER_NAME), (Shape::Group, "n1")] {
+        let cases: [(Shape, &str, fn(u16) -> bool); 2] = [
+            (Shape::Single, BROKER_NAME, |port| port != BROKER_PORTS[0]),
+            (Shape::Group, "n1", |port| port != BROKER_PORTS[1]),
+        ];
+        for (shape, name, all_but_its_own) in cases {
             let directory = tempfile::tempdir().unwrap();
-            let first = Layout::write(directory.path(), shape, Choice::Free).unwrap();
+            let first = Layout::write_where(directory.path(), shape, Choice::Usual, |_| true).unwrap();
             let address = first.brokers.iter().find(|node| node.name == name).unwrap().address.clone();
             std::fs::create_dir_all(store(&first.directory, name)).unwrap();
             drop(first);
-            let _busy = TcpListener::bind(&address).unwrap();
-            match (shape, Layout::write(directory.path(), shape, Choice::Free)) {
-                (Shape::Single, again) => assert_ne!(again.unwrap().brokers[0].address, address),
-                (Shape::Group, again) => {
+            let again = Layout::write_where(directory.path(), shape, Choice::Usual, all_but_its_own);
+            match shape {
+                Shape::Single => assert_ne!(again.unwrap().brokers[0].address, address),
+                Shape::Group => {
                     let message = again.unwrap_err().to_string();
                     assert!(message.starts_with("n1 of the group"), "{message}");
                 }
