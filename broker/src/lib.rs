@@ -32,7 +32,7 @@ mod store_config;
 mod workers;
 
 pub use broker::{Broker, Start, run};
-pub use command::{EXIT_OPTIONS, EXIT_START, run_command};
+pub use command::run_command;
 pub use config::Config;
 pub use error::BrokerError;
 pub use message_log::MessageLog;

@@ -3,6 +3,7 @@
 //! Knows nothing of messages or of the protocol. Called by `namesrv`, `broker` and the programs
 //! that start them.
 
+pub mod command;
 pub mod config;
 mod error;
 mod fatal;

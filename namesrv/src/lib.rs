@@ -21,7 +21,7 @@ mod route_table;
 mod state;
 mod topics;
 
-pub use command::{EXIT_OPTIONS, EXIT_START, run_command};
+pub use command::run_command;
 pub use config::{Config, INERT_KEYS, MetricsExporter, NamesrvConfig, NettyServerConfig};
 pub use error::{NamesrvError, Refusal};
 pub use kv_config::{KvConfig, Namespace, ORDER_TOPIC_CONFIG};
