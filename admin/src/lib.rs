@@ -19,6 +19,7 @@ mod text;
 mod topics;
 mod track;
 mod version;
+mod write_perm;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -45,7 +45,8 @@ fn serve(arguments: &Arguments) -> Result<(), BrokerError> {
     runtime.map_err(failed)?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         let servers = config.broker.namesrv_addr.clone();
-        let broker = Broker::start(Start { config, config_file: arguments.options.config_file.clone() }).await?;
+        let broker =
+            Broker::start(Start { config, config_file: arguments.options.config_file.clone() }).await?;
         let (name, address) = (&broker.identity().broker, broker.identity().address);
         let servers =
             if servers.is_empty() { String::new() } else { format!(" and name server is {servers}") };
