@@ -12,6 +12,7 @@ pub mod check;
 pub mod cluster;
 pub mod error;
 pub mod history;
+pub mod kills;
 pub mod nemesis;
 pub mod net;
 pub mod report;

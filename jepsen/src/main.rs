@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use jepsen::check::Verdict;
 use jepsen::cluster::{Ledger, Mode};
+use jepsen::kills::{self, KillSettings};
 use jepsen::nemesis::StopSign;
 use jepsen::report::say;
 use jepsen::run::{self, Length, Nemesis, PLANTS, TestSettings};
@@ -32,6 +33,8 @@ enum Command {
     Matrix(MatrixArgs),
     /// Builds the servers with planted bugs; every one must be caught.
     Planted(PlantedArgs),
+    /// One master, killed again and again on the same store.
+    Kills(KillArgs),
     /// Judges the history of an earlier run again.
     Check(CheckArgs),
     /// What there is: workloads, nemeses, modes, planted bugs.
@@ -114,6 +117,18 @@ struct PlantedArgs {
 }
 
 #[derive(Debug, Args)]
+struct KillArgs {
+    /// single-async or single-sync.
+    #[arg(long, default_value = "single-sync")]
+    mode: String,
+    /// How many kills.
+    #[arg(long, default_value_t = 100)]
+    rounds: u32,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
 struct CheckArgs {
     /// The results of the run.
     directory: PathBuf,
@@ -173,6 +188,13 @@ async fn act(command: Command, stop: &StopSign) -> anyhow::Result<Verdict> {
         Command::Planted(args) => {
             let missed = run::planted(&like(&args.common, false)?, args.only.as_deref(), stop).await?;
             Ok(if missed.is_empty() { Verdict::Valid } else { Verdict::Invalid })
+        }
+        Command::Kills(args) => {
+            let like = like(&args.common, true)?;
+            let mode =
+                Mode::named(&args.mode).with_context(|| format!("there is no mode {:?}", args.mode))?;
+            let (rounds, seed, binaries) = (args.rounds, like.seed, like.binaries);
+            Ok(kills::run(&KillSettings { mode, rounds, seed, binaries }, stop).await?)
         }
         Command::Check(args) => check(&args),
         Command::List => {

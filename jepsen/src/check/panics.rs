@@ -23,6 +23,11 @@ pub struct ServerLog {
     pub ends: Vec<(String, bool)>,
 }
 
+/// The first line by which a program says that it broke.
+pub fn first_panic(text: &str) -> Option<&str> {
+    text.lines().find(|line| MARKS.iter().any(|mark| line.contains(mark)))
+}
+
 /// Judges the logs of all servers.
 pub fn check(logs: &[ServerLog]) -> Finding {
     let mut finding = Finding::new("panics");

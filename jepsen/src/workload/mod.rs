@@ -19,7 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use field::{Field, Tally};
-pub use wire::Wire;
+pub use wire::{Extra, Wire};
 
 use crate::check::Finding;
 use crate::check::excuse::Promise;

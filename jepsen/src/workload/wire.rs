@@ -62,10 +62,31 @@ impl Wire {
         }
     }
 
+    /// The unique key of a value's message.
+    pub fn key(value: u64) -> String {
+        format!("{value:032X}")
+    }
+
+    /// The messages of a key; `None` if there is no answer that says so.
+    pub async fn find(&self, member: Member, key: &str) -> Option<Vec<files::Kept>> {
+        let request = RemotingCommand::request(RequestCode::QueryMessage)
+            .with_ext("topic", &self.plan.topic)
+            .with_ext("key", key)
+            .with_ext("maxNum", "32")
+            .with_ext("beginTimestamp", "0")
+            .with_ext("endTimestamp", &i64::MAX.to_string());
+        let answer = self.call(member, request).await.ok()?;
+        match answer.code {
+            SUCCESS => files::records(&answer.body),
+            QUERY_NOT_FOUND => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
     /// Sends one message to one queue.
     pub async fn send(&self, member: Member, queue: u32, value: u64, bytes: usize, extra: Extra) -> Ended {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let mut properties = format!("UNIQ_KEY\u{1}{value:032X}\u{2}WAIT\u{1}true\u{2}");
+        let mut properties = format!("UNIQ_KEY\u{1}{}\u{2}WAIT\u{1}true\u{2}", Self::key(value));
         if extra.delay_level > 0 {
             properties.push_str(&format!("DELAY\u{1}{}\u{2}", extra.delay_level));
         }
