@@ -11,6 +11,11 @@ use remoting::{Connection, ConnectionLimits, Handler, RemotingError, Server, Ser
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+/// Descriptors that clients never get: files of the store, and the broker's own connections.
+const DESCRIPTORS_KEPT: u64 = 2_048;
+/// Where descriptors are scarce, the fast port gets this part of the clients' share: few clients know it.
+const FAST_PORT_PART: usize = 8;
+
 /// How far below the listening port the fast port is. Source: RocketMQ `BrokerController.initialize`.
 const FAST_PORT_BELOW: u16 = 2;
 
@@ -65,9 +70,10 @@ impl Listeners {
     pub fn bind(config: &Config, router: &Arc<Router>) -> Result<Self, BrokerError> {
         let ip: IpAddr =
             config.broker.bind_address.trim().parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let main = bind(config, SocketAddr::new(ip, config.broker.listen_port), router)?;
+        let (main_max, fast_max) = connections(config.broker.connections_max, daemon::raise_open_files());
+        let main = bind(config, SocketAddr::new(ip, config.broker.listen_port), router, main_max)?;
         let fast_port = main.local_addr().port().checked_sub(FAST_PORT_BELOW).filter(|port| *port > 0);
-        let fast = fast_port.map(|port| bind(config, SocketAddr::new(ip, port), router));
+        let fast = fast_port.map(|port| bind(config, SocketAddr::new(ip, port), router, fast_max));
         let fast = match fast {
             None => None,
             Some(Ok(fast)) => Some(fast),
@@ -99,10 +105,33 @@ impl Listeners {
     }
 }
 
-fn bind(config: &Config, address: SocketAddr, router: &Arc<Router>) -> Result<Server, BrokerError> {
+/// How many connections each of the two ports takes, so that the store can always open its files.
+fn connections(wanted: usize, open_files: u64) -> (usize, usize) {
+    let both = daemon::connections_within(open_files, wanted.saturating_mul(2), DESCRIPTORS_KEPT);
+    if both == wanted * 2 {
+        return (wanted, wanted);
+    }
+    let fast = wanted.min((both / FAST_PORT_PART).max(1));
+    let main = wanted.min(both - fast).max(1);
+    if main < wanted {
+        tracing::warn!(
+            connections = main,
+            open_files,
+            "fewer connections than configured: raise the limit of open files"
+        );
+    }
+    (main, fast)
+}
+
+fn bind(
+    config: &Config,
+    address: SocketAddr,
+    router: &Arc<Router>,
+    connections_max: usize,
+) -> Result<Server, BrokerError> {
     let keys = &config.broker;
     let server = ServerConfig {
-        connections_max: keys.connections_max,
+        connections_max,
         limits: ConnectionLimits { idle_max: keys.idle_max.duration(), ..ConnectionLimits::default() },
         drain_max: keys.shutdown_wait.duration(),
         ..ServerConfig::new(address)
@@ -111,4 +140,22 @@ fn bind(config: &Config, address: SocketAddr, router: &Arc<Router>) -> Result<Se
         RemotingError::Bind { source, .. } => BrokerError::Bind { address, source },
         other => BrokerError::Remoting(other),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_both_ports_together_leave_the_store_its_descriptors() {
+        for open_files in [64, 256, 1_024, 4_096, 20_000, 65_536, 1 << 20] {
+            let (main, fast) = connections(20_000, open_files);
+            let left = open_files.saturating_sub((main + fast) as u64);
+            assert!(left >= DESCRIPTORS_KEPT.min(open_files / 2), "{open_files}: {main} and {fast}");
+            assert!(main >= 1 && fast >= 1);
+        }
+        assert_eq!(connections(20_000, 1 << 20), (20_000, 20_000));
+        assert_eq!(connections(20, 1_024), (20, 20));
+        assert_eq!(connections(20_000, 20_000), (15_708, 2_244));
+    }
 }

@@ -24,8 +24,15 @@ pub fn store_config(config: &Config) -> StoreConfig {
         read: read_limits(config),
         retention: retention(config),
         clean_interval: keys.clean_interval.duration(),
+        queue_files_open_max: queue_files(daemon::raise_open_files()),
         ..StoreConfig::new(config.root_dir())
     }
+}
+
+/// How many files of consume queues may stay open: clients get no more than half of the descriptors, and the log needs some.
+fn queue_files(open_files: u64) -> usize {
+    const WANTED: u64 = 512;
+    WANTED.min(open_files / 8) as usize
 }
 
 /// The limits of one read.

@@ -10,6 +10,7 @@ mod fatal;
 pub mod logging;
 pub mod metrics;
 mod metrics_server;
+mod open_files;
 pub mod process;
 mod properties;
 mod shutdown;
@@ -19,6 +20,7 @@ pub use config::{Binding, Bound, ByteCount, Flag, Hours, Key, Millis, Seconds, S
 pub use error::{DaemonError, PropertiesError, WrongValue};
 pub use fatal::{EXIT_FATAL, fatal};
 pub use metrics_server::MetricsServer;
+pub use open_files::{connections_within, raise_open_files};
 pub use properties::{Properties, TEXT_BYTES_MAX};
 pub use shutdown::{EXIT_IMPATIENT, Shutdown};
 pub use tasks::Tasks;

@@ -19,6 +19,9 @@ use crate::state::{Notice, State};
 /// Notices to brokers that may wait to be sent.
 const NOTICES_MAX: usize = 1024;
 
+/// Descriptors that clients never get: configuration files, notices, the page of figures.
+const DESCRIPTORS_KEPT: u64 = 256;
+
 /// How long a notice may take, connecting included.
 const NOTICE_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -102,7 +105,11 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), NamesrvError>
 
 fn socket_config(config: &Config) -> ServerConfig {
     ServerConfig {
-        connections_max: config.netty.server_connections_max,
+        connections_max: daemon::connections_within(
+            daemon::raise_open_files(),
+            config.netty.server_connections_max,
+            DESCRIPTORS_KEPT,
+        ),
         limits: ConnectionLimits {
             idle_max: config.netty.server_channel_max_idle_time_seconds.duration(),
             ..ConnectionLimits::default()
