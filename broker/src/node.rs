@@ -151,15 +151,31 @@ impl Node {
         if let Some(group) = self.metadata.group(name) {
             return Ok(group);
         }
-        let config = self.config.get();
-        if !config.broker.auto_create_group && !name.starts_with(protocol::topic::SYSTEM_GROUP_PREFIX) {
+        self.check_new_group(name)?;
+        self.put_groups(vec![SubscriptionGroupConfig::new(name)])?;
+        self.metadata.group(name).ok_or_else(|| self.groups_full())
+    }
+
+    /// Lets a new consumer group pass, or says why it may not be made by the way.
+    pub fn check_new_group(&self, name: &str) -> Result<(), BrokerError> {
+        let may_make = self.config.get().broker.auto_create_group;
+        if !may_make && !name.starts_with(protocol::topic::SYSTEM_GROUP_PREFIX) {
             return Err(BrokerError::GroupUnknown { group: name.to_owned() });
         }
-        protocol::topic::validate_group(name)?;
-        let configs = vec![SubscriptionGroupConfig::new(name)];
-        self.journal.propose(&MetadataCommand::PutGroups { configs, stamp: self.journal.stamp() })?;
-        let max = config.broker.groups_max;
-        self.metadata.group(name).ok_or(BrokerError::TableFull { what: "consumer groups", max })
+        Ok(protocol::topic::validate_group(name)?)
+    }
+
+    /// Adds or changes consumer groups.
+    pub fn put_groups(&self, configs: Vec<SubscriptionGroupConfig>) -> Result<(), BrokerError> {
+        if configs.is_empty() {
+            return Ok(());
+        }
+        self.journal.propose(&MetadataCommand::PutGroups { configs, stamp: self.journal.stamp() })
+    }
+
+    /// What is said when a group was put and is not there.
+    pub fn groups_full(&self) -> BrokerError {
+        BrokerError::TableFull { what: "consumer groups", max: self.config.get().broker.groups_max }
     }
 
     /// A unique key for a message whose producer made none.

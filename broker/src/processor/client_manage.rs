@@ -10,7 +10,10 @@ use crate::error::BrokerError;
 use crate::node::Node;
 use crate::reply::{Answer, reply, success};
 use crate::stats::StatName;
-use protocol::body::{Body, CheckClientRequestBody, ConsumerData, HeartbeatData, MessageModel, TopicConfig};
+use protocol::body::{
+    Body, CheckClientRequestBody, ConsumerData, HeartbeatData, MessageModel, SubscriptionGroupConfig,
+    TopicConfig,
+};
 use protocol::header::{NotifyConsumerIdsChangedRequestHeader, UnregisterClientRequestHeader};
 use protocol::tags::TagExpression;
 use protocol::{RemotingCommand, RequestCode, perm, sys_flag, topic};
@@ -47,18 +50,25 @@ fn is_known(node: &Node, consumer: &ConsumerData) -> bool {
         && node.metadata.topic(&topic::retry_topic(&consumer.group_name)).is_some()
 }
 
-/// Makes missing groups and their retry topics; groups that may not be made are left out.
+/// Makes missing groups and their retry topics, all with one change each: every change is written to the disk. Groups that may
+/// not be made are left out.
 fn make_groups(node: &Node, data: &HeartbeatData) -> Result<(), BrokerError> {
-    let mut retry_topics = Vec::new();
+    let mut allowed = Vec::with_capacity(data.consumer_data_set.len());
+    let mut missing = Vec::new();
     for consumer in &data.consumer_data_set {
-        let group = match node.group_or_make(&consumer.group_name) {
-            Ok(group) => group,
-            Err(error @ (BrokerError::GroupUnknown { .. } | BrokerError::Name(_))) => {
+        if node.metadata.group(&consumer.group_name).is_none() {
+            if let Err(error) = node.check_new_group(&consumer.group_name) {
                 tracing::warn!(client = data.client_id, %error, "a heartbeat's group is left out");
                 continue;
             }
-            Err(error) => return Err(error),
-        };
+            missing.push(SubscriptionGroupConfig::new(&consumer.group_name));
+        }
+        allowed.push(consumer);
+    }
+    node.put_groups(missing)?;
+    let mut retry_topics = Vec::new();
+    for consumer in allowed {
+        let group = node.metadata.group(&consumer.group_name).ok_or_else(|| node.groups_full())?;
         let name = topic::retry_topic(&consumer.group_name);
         if node.metadata.topic(&name).is_none() {
             let queues = group.config.retry_queue_nums.max(1);

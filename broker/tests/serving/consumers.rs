@@ -218,3 +218,23 @@ async fn a_heartbeat_makes_the_retry_topic_and_a_producers_makes_nothing() {
     assert!(metadata.group("PG").is_none());
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_of_many_new_groups_is_one_change_of_each_table() {
+    let served = start(&[]).await;
+    let client = served.client();
+    let metadata = &served.broker.node().metadata;
+    let counters = || (metadata.groups.read().version().counter, metadata.topics.read().version().counter);
+    let before = counters();
+    let mut data = consumer("c1", "G", "T", "*", 1);
+    let one = data.consumer_data_set[0].clone();
+    let named = |n| ConsumerData { group_name: format!("G{n}"), ..one.clone() };
+    data.consumer_data_set = (0..3000).map(named).collect();
+    // What may not be made is left out, and holds up nobody.
+    data.consumer_data_set[7].group_name = "not a name!".to_owned();
+    client.heartbeat(&data).await;
+    assert_eq!(counters(), (before.0 + 1, before.1 + 1));
+    assert!(metadata.group("G2999").is_some() && metadata.topic("%RETRY%G2999").is_some());
+    assert_eq!(members(&client, "G1500").await.1, ["c1"]);
+    served.stop().await;
+}
