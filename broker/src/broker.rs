@@ -112,8 +112,9 @@ impl Broker {
             delays.stop();
             node.errands.stop();
             node.cold_reads.stop();
-            node.store.close()?;
-            node.journal.flush_all()
+            let closed = node.store.close();
+            node.journal.flush_all()?;
+            Ok(closed?)
         });
         closed.await.map_err(|_| BrokerError::Store(StoreError::Failed))?
     }

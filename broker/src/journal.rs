@@ -23,6 +23,10 @@ use std::sync::Arc;
 struct Saved {
     offset_changes: u64,
     delays: BTreeMap<u32, i64>,
+    /// The last change of the topics could not be written.
+    owes_topics: bool,
+    /// Nor could the last of the groups.
+    owes_groups: bool,
 }
 
 /// Changes metadata and keeps it.
@@ -153,13 +157,14 @@ pub struct FileJournal {
 impl FileJournal {
     /// Opens the door to tables that were loaded from these files.
     pub fn new(metadata: Arc<Metadata>, files: MetadataFiles) -> Self {
-        let saved = Saved { offset_changes: metadata.offsets.changes(), delays: metadata.delays.all() };
+        let (offset_changes, delays) = (metadata.offsets.changes(), metadata.delays.all());
+        let saved = Saved { offset_changes, delays, ..Saved::default() };
         Self { metadata, files, saved: Mutex::new(saved) }
     }
 
     /// Puts a master's topics in the place of ours, version included; whether they differed.
     fn adopt_topics(&self, topics: TopicConfigSerializeWrapper) -> Result<bool, BrokerError> {
-        let _one_at_a_time = self.saved.lock();
+        let mut saved = self.saved.lock();
         {
             let mut known = self.metadata.topics.write();
             if *known.version() == topics.data_version {
@@ -167,13 +172,13 @@ impl FileJournal {
             }
             *known = TopicTable::from_parts(topics.topic_config_table.into_values(), topics.data_version);
         }
-        self.files.save_topics(&self.metadata)?;
+        self.save_topics(&mut saved)?;
         Ok(true)
     }
 
     /// Puts a master's groups in the place of ours, version included.
     fn adopt_groups(&self, groups: SubscriptionGroupWrapper) -> Result<(), BrokerError> {
-        let _one_at_a_time = self.saved.lock();
+        let mut saved = self.saved.lock();
         {
             let mut known = self.metadata.groups.write();
             if *known.version() == groups.data_version {
@@ -185,24 +190,24 @@ impl FileJournal {
                 groups.data_version,
             );
         }
-        self.files.save_groups(&self.metadata)
+        self.save_groups(&mut saved)
     }
 
     /// Makes one change, and returns when it is kept.
     pub fn propose(&self, command: &MetadataCommand) -> Result<(), BrokerError> {
-        let _one_at_a_time = self.saved.lock();
+        let mut saved = self.saved.lock();
         self.metadata.apply(command);
         match command {
-            MetadataCommand::PutTopics { .. } => self.files.save_topics(&self.metadata),
+            MetadataCommand::PutTopics { .. } => self.save_topics(&mut saved),
             MetadataCommand::DeleteTopic { .. } => {
-                self.files.save_topics(&self.metadata)?;
+                self.save_topics(&mut saved)?;
                 self.files.save_offsets(&self.metadata)
             }
             MetadataCommand::PutGroups { .. } | MetadataCommand::Forbid { .. } => {
-                self.files.save_groups(&self.metadata)
+                self.save_groups(&mut saved)
             }
             MetadataCommand::DeleteGroup { .. } => {
-                self.files.save_groups(&self.metadata)?;
+                self.save_groups(&mut saved)?;
                 self.files.save_offsets(&self.metadata)
             }
             MetadataCommand::ResetOffsets { .. } | MetadataCommand::CloneOffsets { .. } => {
@@ -216,9 +221,16 @@ impl FileJournal {
         }
     }
 
-    /// Writes the consumer offsets, if any changed since they were written last.
+    /// Writes the consumer offsets, if any changed since they were written last; and before them the topics and groups that
+    /// could not be written when they changed: a full disk has room again some day, and what is served must be kept then.
     pub fn flush_offsets(&self) -> Result<(), BrokerError> {
         let mut saved = self.saved.lock();
+        if saved.owes_topics {
+            self.save_topics(&mut saved)?;
+        }
+        if saved.owes_groups {
+            self.save_groups(&mut saved)?;
+        }
         let changes = self.metadata.offsets.changes();
         if changes != saved.offset_changes {
             self.files.save_offsets(&self.metadata)?;
@@ -242,9 +254,23 @@ impl FileJournal {
     pub fn flush_all(&self) -> Result<(), BrokerError> {
         self.flush_offsets()?;
         self.flush_delays()?;
-        let _one_at_a_time = self.saved.lock();
+        let mut saved = self.saved.lock();
+        self.save_topics(&mut saved)?;
+        self.save_groups(&mut saved)
+    }
+
+    fn save_topics(&self, saved: &mut Saved) -> Result<(), BrokerError> {
+        saved.owes_topics = true;
         self.files.save_topics(&self.metadata)?;
-        self.files.save_groups(&self.metadata)
+        saved.owes_topics = false;
+        Ok(())
+    }
+
+    fn save_groups(&self, saved: &mut Saved) -> Result<(), BrokerError> {
+        saved.owes_groups = true;
+        self.files.save_groups(&self.metadata)?;
+        saved.owes_groups = false;
+        Ok(())
     }
 }
 
@@ -253,7 +279,7 @@ mod tests {
     use super::*;
     use crate::metadata::MetadataLimits;
     use disk::{Disk, MemDisk};
-    use protocol::body::TopicConfig;
+    use protocol::body::{SubscriptionGroupConfig, TopicConfig};
     use std::path::Path;
 
     fn open(disk: &Arc<MemDisk>) -> (Arc<Metadata>, Journal) {
@@ -280,5 +306,23 @@ mod tests {
         let (metadata, _) = open(&disk);
         assert_eq!(metadata.offsets.get("G", "T", 0), Some(5));
         assert_eq!(metadata.delays.get(1), Some(3));
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_written_when_it_has_room_again() {
+        let disk = Arc::new(MemDisk::new());
+        let (_, journal) = open(&disk);
+        disk.set_capacity(Some(0));
+        let configs = vec![TopicConfig::new("T", 1, 1, 6)];
+        let put = MetadataCommand::PutTopics { configs, stamp: journal.stamp() };
+        assert!(journal.propose(&put).is_err(), "whoever asked is told that it is not kept");
+        let configs = vec![SubscriptionGroupConfig::new("G")];
+        let put = MetadataCommand::PutGroups { configs, stamp: journal.stamp() };
+        assert!(journal.propose(&put).is_err());
+        assert!(journal.flush_offsets().is_err(), "there is still no room");
+        disk.set_capacity(None);
+        journal.flush_offsets().expect("written");
+        let (metadata, _) = open(&disk);
+        assert!(metadata.topic("T").is_some() && metadata.group("G").is_some());
     }
 }

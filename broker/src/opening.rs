@@ -148,9 +148,14 @@ fn open_metadata(
     let names = SystemTopicNames { cluster: &identity.cluster, broker: &identity.broker, delay_levels };
     let mut topics = system_topics(&config.broker, names);
     topics.retain(|topic| metadata.topic(&topic.topic_name).is_none());
-    journal.propose(&MetadataCommand::PutTopics { configs: topics, stamp: journal.stamp() })?;
+    // A start that changes nothing writes nothing: the disk may be full.
+    if !topics.is_empty() {
+        journal.propose(&MetadataCommand::PutTopics { configs: topics, stamp: journal.stamp() })?;
+    }
     let mut groups = system_groups();
     groups.retain(|group| metadata.group(&group.group_name).is_none());
-    journal.propose(&MetadataCommand::PutGroups { configs: groups, stamp: journal.stamp() })?;
+    if !groups.is_empty() {
+        journal.propose(&MetadataCommand::PutGroups { configs: groups, stamp: journal.stamp() })?;
+    }
     Ok((metadata, journal))
 }
