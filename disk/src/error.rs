@@ -80,7 +80,8 @@ pub enum DiskError {
 impl DiskError {
     /// Whether the disk is full: the one error after which the bytes already kept are still good.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
     /// Whether the file or directory does not exist.

@@ -87,13 +87,21 @@ impl Segments {
         let entries = disk.list(&directory).map_err(|error| DiskError::io("list", &directory, error))?;
         let found = check_entries(&directory, entries, segment_bytes)?;
         let start = found.first().map_or(0, |(start, _)| *start);
-        let files: VecDeque<_> =
+        let mut files: VecDeque<_> =
             found.iter().map(|(start, _)| Arc::new(Segment::named(&directory, *start))).collect();
         if let (Some(last), Some((_, bytes))) = (files.back(), found.last())
             && *bytes < segment_bytes
         {
             // A crash came between making the file and giving it its size.
-            last.fill(&*disk, segment_bytes, durable)?;
+            match last.fill(&*disk, segment_bytes, durable) {
+                // The disk is full. Without its full size a file was never written: it goes, and is made again when needed.
+                Err(error) if error.is_full() && last.is_blank(&*disk)? => {
+                    tracing::warn!(path = %last.path.display(), "the disk is full: a file that was begun is removed");
+                    disk.remove(&last.path).map_err(|error| DiskError::io("remove", &last.path, error))?;
+                    files.pop_back();
+                }
+                filled => filled?,
+            }
         }
         let kept = RwLock::new(Kept { start, files });
         Ok(Self { disk, directory, segment_bytes, durable, kept, naming: Mutex::new(()) })
@@ -330,6 +338,14 @@ impl Segment {
             .open(&self.path, OpenHow::Write)
             .map_err(|error| DiskError::io("open", &self.path, error))?;
         Ok(self.file.get_or_init(|| file))
+    }
+
+    /// Whether nothing was ever written: a log's first bytes are never zeros.
+    fn is_blank(&self, disk: &dyn Disk) -> Result<bool, DiskError> {
+        let mut head = [0; 8];
+        let read = self.file(disk)?.read_at(0, &mut head);
+        read.map_err(|error| DiskError::io("read", &self.path, error))?;
+        Ok(head == [0; 8])
     }
 
     /// Makes the file if need be and gives it its full size.

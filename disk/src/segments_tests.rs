@@ -114,6 +114,7 @@ fn a_full_disk_fails_the_new_segment_and_leaves_the_log_usable() {
     let error = segments.write_at(64, &[IoSlice::new(b"x")]).unwrap_err();
     assert!(error.is_full(), "{error}");
     assert_eq!(segments.end(), 64);
+    assert_eq!(open(&disk).unwrap().end(), 64, "a restart does not need the room that was not there");
     disk.set_capacity(None);
     write(&segments, 64, b"x");
     assert_eq!(open(&disk).unwrap().end(), 128);

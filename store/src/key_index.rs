@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::error::StoreError;
 use crate::index_file::{ENTRY_BYTES, Entry, IndexFile, TimeSpan};
+use crate::store::unless_full;
 
 /// The name of the file that holds the unsealed entries.
 const RUN_NAME: &str = "run";
@@ -70,8 +71,9 @@ impl KeyIndex {
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
         let index =
             Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };
-        // The run on the disk is written anew: what was cut off must not come back.
-        index.rewrite_run()?;
+        // The run on the disk is written anew, lest what was cut off comes back. Should it come back because the disk is full
+        // now, it stands for messages that are compared, as all are.
+        unless_full(index.rewrite_run(), "the index's run")?;
         Ok(index)
     }
 

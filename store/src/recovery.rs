@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::log_scan::LogScan;
 use crate::queue_table::QueueTable;
 use crate::record::{HEAD_BYTES, Record, store_timestamp};
+use crate::store::unless_full;
 use crate::unit::Unit;
 
 /// Java's checkpoint times are believed with this margin. Source: RocketMQ `StoreCheckpoint.getMinTimestamp`, 3 s.
@@ -159,10 +160,10 @@ pub(crate) fn replay(core: &Arc<Core>, start: &Start, is_crash: bool) -> Result<
         if let Some((queue, _)) = core.dispatch(record)?
             && queue.unwritten() >= UNWRITTEN_MAX / 8
         {
-            queue.write_out()?;
+            unless_full(queue.write_out(), "units of a queue")?;
         }
         if let Some(index) = core.index.as_ref().filter(|index| index.is_full()) {
-            index.persist()?;
+            unless_full(index.persist(), "index entries")?;
         }
         end.last_record = record.physical_offset;
         end.timestamp = end.timestamp.max(record.store_timestamp);

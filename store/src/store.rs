@@ -115,7 +115,8 @@ impl MessageStore {
         let writer = if is_writer { Some(start_writer(&core, end)?) } else { None };
         let flush = writer.as_ref().map(|writer| writer.flush.clone());
         let upkeep = Arc::new(Upkeep::new(core.clone(), flush, file, checkpoint));
-        upkeep.checkpoint()?;
+        // The keeper makes the checkpoint when there is room for it again; until then the old one is true.
+        unless_full(upkeep.checkpoint(), "a checkpoint")?;
         upkeep.trim(core.segments.start())?;
         let store = Self {
             core,
@@ -448,6 +449,17 @@ fn make_abort(disk: &dyn Disk, path: &std::path::Path) -> Result<(), StoreError>
         disk.sync_dir(root).map_err(failed)?;
     }
     Ok(())
+}
+
+/// A store opens on a full disk too: it has to be served and, above all, cleaned.
+pub(crate) fn unless_full(done: Result<(), StoreError>, deed: &'static str) -> Result<(), StoreError> {
+    match done {
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, deed, "the disk is full: this is done later");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 fn start_writer(core: &Arc<Core>, end: LogEnd) -> Result<Writer, StoreError> {

@@ -13,7 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
-use crate::retention::{RetentionView, decide};
+use crate::retention::{RetentionDecision, RetentionView, decide};
+use crate::store::unless_full;
 
 /// How often somebody looks for puts that waited too long, while puts may have to wait.
 const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
@@ -92,9 +93,28 @@ impl Upkeep {
 
     /// Looks at the disk: deletes what has expired, shuts or opens the gate. Tells how many segments went.
     pub(crate) fn clean(&self, asked: bool) -> Result<usize, StoreError> {
+        let used_ratio = self.used_ratio()?;
+        if used_ratio * 100.0 > f64::from(self.core.retention.read().used_percent_forced) {
+            // Nothing beyond the last checkpoint may be deleted: room must not wait for the next one.
+            unless_full(self.checkpoint(), "a checkpoint")?;
+        }
+        let decision = self.decide(used_ratio, asked)?;
+        self.set_gate(used_ratio, decision.writable);
+        let Some(position) = decision.delete_before else { return Ok(0) };
+        let dropped = self.drop_before(position)?;
+        if dropped > 0 && !decision.writable {
+            let used_ratio = self.used_ratio()?;
+            self.set_gate(used_ratio, self.decide(used_ratio, asked)?.writable);
+        }
+        Ok(dropped)
+    }
+
+    fn used_ratio(&self) -> Result<f64, StoreError> {
+        Ok(self.space_of_log()?.used_ratio().max(self.space_of_queues()?.used_ratio()))
+    }
+
+    fn decide(&self, used_ratio: f64, asked: bool) -> Result<RetentionDecision, StoreError> {
         let core = &self.core;
-        let log = self.space_of_log()?;
-        let used_ratio = log.used_ratio().max(self.space_of_queues()?.used_ratio());
         let segments: Vec<(u64, i64)> =
             core.segments.list()?.iter().map(|info| (info.start, ms(info.modified))).collect();
         let view = RetentionView {
@@ -105,15 +125,15 @@ impl Upkeep {
             segments: &segments,
             keep_from: core.applied().min(self.covered()),
         };
-        let decision = decide(&core.retention.read(), view);
-        let used_percent = if decision.writable { 0 } else { (used_ratio * 100.0) as u8 };
-        let was = core.disk_full.swap(used_percent, Ordering::AcqRel);
+        Ok(decide(&core.retention.read(), view))
+    }
+
+    /// Lets messages in, or refuses them because the disk is too full.
+    fn set_gate(&self, used_ratio: f64, is_open: bool) {
+        let used_percent = if is_open { 0 } else { (used_ratio * 100.0) as u8 };
+        let was = self.core.disk_full.swap(used_percent, Ordering::AcqRel);
         if (was == 0) != (used_percent == 0) {
             tracing::warn!(used_ratio, is_refusing = used_percent > 0, "the disk's gate");
-        }
-        match decision.delete_before {
-            Some(position) => self.drop_before(position),
-            None => Ok(0),
         }
     }
 

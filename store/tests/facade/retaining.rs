@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use disk::Disk;
-use store::{FlushDiskType, GetStatus, KeyQuery};
+use store::{FlushDiskType, GetStatus, KeyQuery, StoreError};
 
 use crate::rig::{HOUR, PATIENCE, Rig, exists, record};
 
@@ -112,6 +112,20 @@ fn a_nearly_full_disk_deletes_what_has_not_expired() {
 }
 
 #[test]
+fn a_full_disk_has_room_again_after_one_look_at_it() {
+    let rig = Rig::new(FlushDiskType::Async);
+    for _ in 0..300 {
+        rig.send("T", 0, &[1; 500]);
+    }
+    let space = rig.disk.space("/store".as_ref()).unwrap();
+    let used = space.total - space.available;
+    rig.disk.set_capacity(Some(used * 100 / 92));
+    assert!(rig.store().clean(false).unwrap() > 0, "the checkpoint that it needs is made first");
+    assert!(!rig.store().is_disk_full(), "what was deleted counts at once");
+    assert_eq!(rig.send("T", 0, b"goes on").queue_offset, 300);
+}
+
+#[test]
 fn what_no_checkpoint_covers_is_not_deleted() {
     let rig = Rig::new(FlushDiskType::Async);
     for _ in 0..200 {
@@ -121,4 +135,34 @@ fn what_no_checkpoint_covers_is_not_deleted() {
     assert_eq!(rig.store().clean(true).unwrap(), 0);
     rig.store().checkpoint().unwrap();
     assert!(rig.store().clean(true).unwrap() > 0);
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_serves_what_it_has_and_is_cleaned() {
+    for is_clean in [true, false] {
+        let mut rig = filled();
+        let all = rig.drain("T", 0);
+        rig.send("T", 0, b"not covered by the checkpoint");
+        if is_clean {
+            rig.store().close().unwrap();
+        }
+        rig.store = None;
+        rig.disk.set_capacity(Some(1));
+        rig.open();
+        assert!(rig.drain("T", 0).starts_with(&all));
+        assert_eq!(
+            rig.store().clean(false).unwrap(),
+            10,
+            "it is far too full: the oldest go, a batch at a time"
+        );
+        let refused = rig.try_put("T", 0, record("T", 0, b"no room", ""), true);
+        assert!(matches!(refused, Err(StoreError::DiskFull { .. })), "{refused:?}");
+        rig.disk.set_capacity(None);
+        rig.store().clean(false).unwrap();
+        let next = rig.send("T", 0, b"goes on").queue_offset;
+        assert_eq!(next, all.len() as u64 + 1);
+        rig.store().checkpoint().unwrap();
+        rig.kill();
+        assert_eq!(rig.drain("T", 0).last().map(|(offset, _)| *offset), Some(next));
+    }
 }
