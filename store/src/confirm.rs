@@ -259,6 +259,9 @@ impl Core {
         })?;
         *end = LogEnd { position: scan.position(), ..last };
         self.applied.store(end.position, Ordering::Release);
+        if scan.is_at_rubbish() {
+            self.refuse_raw_from(end.position);
+        }
         Ok(())
     }
 

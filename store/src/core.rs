@@ -48,6 +48,8 @@ pub(crate) struct Core {
     /// Hears how far the log may be read by slaves.
     pub(crate) readable: OnceLock<OnReadable>,
     is_failed: AtomicBool,
+    /// Where a master's bytes stopped making sense; the end of all positions while they do.
+    rubbish_at: AtomicU64,
 }
 
 impl Core {
@@ -77,7 +79,25 @@ impl Core {
             disk_full: AtomicU8::new(0),
             readable: OnceLock::new(),
             is_failed: AtomicBool::new(false),
+            rubbish_at: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// A master's bytes make no sense at `position`: no more of them are taken, and what came before stays readable. A
+    /// restart cuts them off and asks for them again.
+    pub(crate) fn refuse_raw_from(&self, position: u64) {
+        if self.rubbish_at.swap(position, Ordering::AcqRel) == u64::MAX {
+            tracing::error!(
+                position,
+                segment_bytes = self.segments.segment_bytes(),
+                "a master's bytes make no sense here: its files have another size, or its log is damaged"
+            );
+        }
+    }
+
+    /// Where a master's bytes stopped making sense.
+    pub(crate) fn rubbish_at(&self) -> Option<u64> {
+        Some(self.rubbish_at.load(Ordering::Acquire)).filter(|position| *position != u64::MAX)
     }
 
     /// Takes the log's end from a recovery, before any thread works.

@@ -71,7 +71,7 @@ pub enum StoreError {
         /// The end of the log.
         end: u64,
     },
-    /// A record that was already verified cannot be understood any more.
+    /// A record that was already verified, or that a master sent, cannot be understood.
     #[error("the record at {position} cannot be understood")]
     RecordDamaged {
         /// The record's physical offset.

@@ -1,7 +1,7 @@
 //! Walks the records of the log, one after the other, and stops at the first thing that is not one.
 //!
 //! Recovery walks what a checkpoint does not cover, a slave what its master sent. Every record is checked: magic, lengths,
-//! position, the body's checksum.
+//! position, the body's checksum; and after a crash for what a torn write leaves, where no checksum covers it.
 
 use bytes::Bytes;
 use disk::Segments;
@@ -20,11 +20,18 @@ pub(crate) struct LogScan<'a> {
     limit: u64,
     /// The rest of the segment that holds `position`.
     rest: Bytes,
+    /// Writes may have been torn by a crash.
+    may_be_torn: bool,
 }
 
 impl<'a> LogScan<'a> {
     pub(crate) fn new(segments: &'a Segments, from: u64, limit: u64) -> Self {
-        Self { segments, position: from, limit, rest: Bytes::new() }
+        Self { segments, position: from, limit, rest: Bytes::new(), may_be_torn: false }
+    }
+
+    /// The same, over bytes that a crash may have torn.
+    pub(crate) fn after_crash(self, may_be_torn: bool) -> Self {
+        Self { may_be_torn, ..self }
     }
 
     /// Where the next record would begin: the end of the log once the walk has stopped.
@@ -49,7 +56,7 @@ impl<'a> LogScan<'a> {
             let rest = self.rest.clone();
             let len = match record_head(&rest) {
                 RecordHead::Message { .. } => {
-                    let Some(record) = sound_record(&rest, self.position) else { return Ok(()) };
+                    let Some(record) = self.sound_record(&rest) else { return Ok(()) };
                     if !found(&record)? {
                         return Ok(());
                     }
@@ -68,12 +75,27 @@ impl<'a> LogScan<'a> {
         let end = self.segments.segment_start(self.position) + self.segments.segment_bytes();
         u64::from(len) == end - self.position && len as usize >= FILLER_BYTES_MIN && end <= self.limit
     }
-}
 
-fn sound_record(rest: &[u8], position: u64) -> Option<Record<'_>> {
-    let record =
-        Record::parse(rest).filter(|record| record.physical_offset == position && record.is_sound())?;
-    let follower = record_head(&rest[record.bytes.len()..]);
-    let is_last = matches!(follower, RecordHead::End | RecordHead::Unknown { .. });
-    if is_last && record.ends_in_zero() { None } else { Some(record) }
+    fn sound_record<'b>(&self, rest: &'b [u8]) -> Option<Record<'b>> {
+        let record = Record::parse(rest)
+            .filter(|record| record.physical_offset == self.position && record.is_sound())?;
+        let follower = || record_head(&rest[record.bytes.len()..]);
+        let is_last = || matches!(follower(), RecordHead::End | RecordHead::Unknown { .. });
+        let is_torn = self.may_be_torn && (record.has_hole() || (record.ends_in_zero() && is_last()));
+        if is_torn { None } else { Some(record) }
+    }
+
+    /// Whether what stopped the walk can never become a record, however many bytes follow: then this log is not what it
+    /// claims to be, or its segments have another size than its writer's.
+    pub(crate) fn is_at_rubbish(&self) -> bool {
+        let left = self.segments.segment_start(self.position) + self.segments.segment_bytes() - self.position;
+        if self.rest.len() < FILLER_BYTES_MIN {
+            return false;
+        }
+        match record_head(&self.rest) {
+            RecordHead::Message { len } => len as usize <= self.rest.len() || u64::from(len) > left,
+            RecordHead::Filler { len } => u64::from(len) != left,
+            RecordHead::Unknown { .. } | RecordHead::End => true,
+        }
+    }
 }

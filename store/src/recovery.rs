@@ -155,7 +155,7 @@ pub(crate) fn replay(core: &Arc<Core>, start: &Start, is_crash: bool) -> Result<
     let segments = &core.segments;
     let mut end = start.end;
     let mut records = 0u64;
-    let mut scan = LogScan::new(segments, start.end.position, segments.end());
+    let mut scan = LogScan::new(segments, start.end.position, segments.end()).after_crash(is_crash);
     scan.walk(&mut |record| {
         if let Some((queue, _)) = core.dispatch(record)?
             && queue.unwritten() >= UNWRITTEN_MAX / 8

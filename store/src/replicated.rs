@@ -52,6 +52,9 @@ impl MessageStore {
         bytes: Bytes,
         done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>,
     ) -> Result<(), StoreError> {
+        if let Some(position) = self.core.rubbish_at() {
+            return Err(StoreError::RecordDamaged { position });
+        }
         match self.refusal() {
             Some(error) => Err(error),
             None => self.push(Work::Raw { position, bytes, done }),

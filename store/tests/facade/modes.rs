@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use bytes::Bytes;
-use disk::{Disk, Segments};
+use disk::{Disk, MemDisk, Segments};
 use protocol::message::patch_record;
 use store::{FlushDiskType, KeyQuery, MessageStore, StoreError};
 
@@ -96,6 +96,77 @@ fn a_slave_may_begin_in_the_middle_of_its_masters_log() {
         assert_eq!(slave.store().max_offset("T", 0), 150);
         assert_eq!(slave.store().commit_log_min(), begin);
         slave.store().close().unwrap();
+    }
+}
+
+#[test]
+fn a_slave_says_so_when_its_masters_bytes_make_no_sense_and_keeps_what_came_before() {
+    let master = Rig::new(FlushDiskType::Async);
+    for _ in 0..10 {
+        master.send("T", 0, &[3; 90]);
+    }
+    let end = master.store().commit_log_max();
+    let good = master.log(end);
+    let record_bytes = end as usize / 10;
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let mut torn = good.clone();
+    torn[5 * record_bytes..6 * record_bytes].fill(0);
+    for (what, bytes) in [
+        ("a body's bit", flipped(5 * record_bytes + 100)),
+        ("a magic's bit", flipped(5 * record_bytes + 5)),
+        ("a position's bit", flipped(5 * record_bytes + 30)),
+        ("a size beyond the file", flipped(5 * record_bytes)),
+        ("nothing", torn),
+    ] {
+        let mut slave = Rig::new(FlushDiskType::Async);
+        let half = 5 * record_bytes + 40;
+        append_raw(&slave, 0, &bytes[..half]).unwrap();
+        until_visible(&slave, 5 * record_bytes as u64);
+        // Some of it makes no sense already, some only when the rest is there.
+        let mut position = append_raw(&slave, half as u64, &bytes[half..]).unwrap_or(half as u64);
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(next) = append_raw(&slave, position, &[0]) {
+            position = next;
+            assert!(Instant::now() < deadline, "{what} is never noticed");
+        }
+        let refused = append_raw(&slave, position, &[0]);
+        let at = 5 * record_bytes as u64;
+        assert!(matches!(refused, Err(StoreError::RecordDamaged { position }) if position == at), "{what}");
+        assert_eq!(slave.drain("T", 0).len(), 5, "{what}");
+        slave.kill();
+        assert_eq!(slave.store().commit_log_max(), at, "{what}");
+        append_raw(&slave, at, &good[at as usize..]).unwrap();
+        until_visible(&slave, end);
+        assert_eq!(slave.drain("T", 0).len(), 10);
+    }
+}
+
+#[test]
+fn a_slave_whose_files_have_another_size_than_its_masters_says_so() {
+    let master = Rig::new(FlushDiskType::Async);
+    for _ in 0..100 {
+        master.send("T", 0, &[3; 90]);
+    }
+    for segment_bytes in [2048, 8192] {
+        let mut config = master.config.clone();
+        config.segment_bytes = segment_bytes;
+        let slave = Rig::with(config, MemDisk::new());
+        let deadline = Instant::now() + PATIENCE;
+        let mut position = 0;
+        let error = loop {
+            let bytes = master.store().read_log(position, 700).unwrap();
+            match append_raw(&slave, position, if bytes.is_empty() { &[0] } else { &bytes }) {
+                Ok(next) => position = next,
+                Err(error) => break error,
+            }
+            assert!(Instant::now() < deadline, "nobody notices");
+        };
+        assert!(matches!(error, StoreError::RecordDamaged { .. }), "{segment_bytes}: {error}");
+        assert!(!slave.drain("T", 0).is_empty(), "what came before is served");
     }
 }
 
