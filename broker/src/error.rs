@@ -220,7 +220,9 @@ fn store_code(error: &StoreError) -> ResponseCode {
         StoreError::DiskFull { .. } | StoreError::ShuttingDown | StoreError::ForeignLog => {
             ResponseCode::ServiceNotAvailable
         }
-        StoreError::TooLarge { .. } | StoreError::NotRecords { .. } => ResponseCode::MessageIllegal,
+        StoreError::TooLarge { .. } | StoreError::NotRecords { .. } | StoreError::PropertiesHole { .. } => {
+            ResponseCode::MessageIllegal
+        }
         StoreError::TopicName { .. } => ResponseCode::InvalidParameter,
         StoreError::QueueDeleted { .. } => ResponseCode::TopicNotExist,
         StoreError::Config(_)

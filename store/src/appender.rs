@@ -191,6 +191,10 @@ impl Appender {
             let Some(record) = record else {
                 return Err(StoreError::NotRecords { at, bytes: put.records.len() });
             };
+            if record.has_hole() {
+                // After a crash it would pass for a torn one, and be cut off with everything behind it.
+                return Err(StoreError::PropertiesHole { at, bytes: put.records.len() });
+            }
             let traits = Traits::of(record.properties_text());
             if self.core.index.is_some() && record.is_indexed() {
                 traits.each_key(queue.topic_hash(), |hash| {

@@ -55,6 +55,14 @@ pub enum StoreError {
         /// The size of the whole.
         bytes: usize,
     },
+    /// The properties of a message look like what a power cut leaves; nothing of this put was or will be stored.
+    #[error("the properties of the message at byte {at} of {bytes} hold hundreds of zero bytes in a row")]
+    PropertiesHole {
+        /// Where its record begins.
+        at: usize,
+        /// The size of the whole.
+        bytes: usize,
+    },
     /// The queue's topic was deleted while the put was on its way; nothing of it was or will be stored.
     #[error("queue {queue_id} of {topic} was deleted")]
     QueueDeleted {

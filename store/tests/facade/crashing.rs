@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use disk::MemDisk;
 use proptest::prelude::*;
 use store::{FlushDiskType, GetStatus, PutResult, StoreError};
 
@@ -293,5 +294,26 @@ proptest! {
             let expected: Vec<_> = (0u64..).zip(bodies.iter().cloned()).collect();
             prop_assert_eq!(rig.drain("T", queue as u32), expected);
         }
+    }
+}
+
+#[test]
+fn no_properties_that_a_producer_can_send_make_a_recovery_cut_the_log() {
+    for zeros in [0, 1, 500, 511, 512, 513, 5000] {
+        let mut config = Rig::new(FlushDiskType::Async).config.clone();
+        config.segment_bytes = 65_536;
+        let mut rig = Rig::with(config, MemDisk::new());
+        rig.send("T", 0, b"before");
+        let hole = format!("A\u{1}{}\u{2}B\u{1}b\u{2}", "\0".repeat(zeros));
+        let stored = rig.put("T", 0, record("T", 0, b"hole", &hole)).recv_timeout(PATIENCE).unwrap();
+        match stored {
+            Ok(_) => assert!(zeros < 512),
+            Err(error) => assert!(matches!(error, StoreError::PropertiesHole { at: 0, .. }), "{error}"),
+        }
+        rig.send("T", 0, b"after");
+        let kept = rig.drain("T", 0);
+        rig.kill();
+        assert_eq!(rig.drain("T", 0), kept, "{zeros} zeros");
+        assert_eq!(kept.last().unwrap().1, b"after");
     }
 }
