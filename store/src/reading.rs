@@ -83,7 +83,8 @@ struct Gathering<'a> {
     run: Option<(u64, u64)>,
     count: usize,
     bytes: usize,
-    last_physical: u64,
+    /// The last message that was looked at, wanted or not.
+    last_physical: Option<u64>,
     /// Why nothing was found, should that be so.
     status: GetStatus,
 }
@@ -102,7 +103,7 @@ impl<'a> Gathering<'a> {
             run: None,
             count: 0,
             bytes: 0,
-            last_physical: 0,
+            last_physical: None,
             status: GetStatus::NoMatchedMessage,
         }
     }
@@ -134,7 +135,8 @@ impl<'a> Gathering<'a> {
         self.close_run()?;
         let is_found = self.count > 0;
         // What the scan did not reach waits for the next read.
-        let is_slow = is_found && self.log_end.saturating_sub(self.last_physical) > self.limits.memory_span;
+        let left = self.last_physical.map_or(0, |last| self.log_end.saturating_sub(last));
+        let is_slow = left > self.limits.memory_span;
         Ok(ReadResult {
             status: if is_found { GetStatus::Found } else { self.status },
             next_begin_offset: at,
@@ -167,6 +169,7 @@ impl<'a> Gathering<'a> {
             self.status = GetStatus::MessageWasRemoving;
             return Ok(());
         }
+        self.last_physical = Some(unit.physical_offset);
         if self.request.tags.is_some_and(|is_wanted| !is_wanted(unit.tags_code)) {
             return Ok(());
         }
@@ -181,7 +184,6 @@ impl<'a> Gathering<'a> {
         }
         self.count += 1;
         self.bytes += unit.bytes as usize;
-        self.last_physical = unit.physical_offset;
         self.join(unit)
     }
 

@@ -72,6 +72,38 @@ fn a_read_returns_no_more_than_its_limits_but_always_the_first() {
 }
 
 #[test]
+fn a_reader_is_slow_while_more_is_left_behind_it_than_fits_in_memory() {
+    let rig = Rig::new(FlushDiskType::Async);
+    for n in 0..100 {
+        rig.put("T", 0, record("T", 0, &[5; 100], &format!("TAGS\u{1}T{}\u{2}", n % 2)));
+    }
+    let end = rig.send("T", 0, &[5; 100]).physical_offsets[0] + record("T", 0, &[5; 100], "").len() as u64;
+    let physical =
+        |offset| rig.store().find_queue("T", 0).unwrap().unit(offset).unwrap().unwrap().physical_offset;
+    let mut limits = rig.config.read.clone();
+    // What is left counts from the last message that the read looked at. Source: RocketMQ `DefaultMessageStore.getMessage`.
+    limits.memory_span = end - physical(40);
+    rig.store().reconfigure(limits, rig.config.retention.clone());
+    let one = |offset| ReadRequest { count_max: 1, ..request("T", 0, offset) };
+    assert!(rig.store().read(&one(39)).unwrap().is_slow, "one byte more than fits");
+    assert!(!rig.store().read(&one(40)).unwrap().is_slow, "just what fits");
+    assert!(rig.store().read(&one(0)).unwrap().is_slow);
+    let nobody = |_: i64| false;
+    let none = |offset, bytes| {
+        let mut limits = rig.config.read.clone();
+        (limits.memory_span, limits.scan_bytes) = (end - physical(40), bytes);
+        rig.store().reconfigure(limits, rig.config.retention.clone());
+        let result = rig.store().read(&ReadRequest { tags: Some(&nobody), ..one(offset) }).unwrap();
+        assert_eq!(result.status, GetStatus::NoMatchedMessage);
+        result.is_slow
+    };
+    assert!(none(0, 20 * 20), "a filter that refuses everything does not make a reader fast");
+    assert!(!none(40, 20 * 20));
+    assert!(!rig.read("T", 0, 101).is_slow, "nor does a queue without more make it slow");
+    assert!(!rig.read("U", 0, 0).is_slow);
+}
+
+#[test]
 fn filters_choose_and_the_next_offset_passes_what_they_refused() {
     let rig = Rig::new(FlushDiskType::Async);
     for n in 0..1000 {
