@@ -51,6 +51,11 @@ impl Part {
         }
     }
 
+    /// Whether a slave hears its master now.
+    pub fn follows(&self) -> bool {
+        self.slave().is_some_and(|slave| slave.status.is_connected())
+    }
+
     /// The slave's part, when it is one.
     pub fn slave(&self) -> Option<&SlavePart> {
         match self {

@@ -24,6 +24,8 @@ const FAR_MESSAGES: u64 = 8_192;
 const FAR_BYTES: u64 = 128 << 20;
 /// No client waits longer than this, whatever it asks for; RocketMQ's own ask for 15 to 30 s.
 const HOLD_MAX: Duration = Duration::from_secs(120);
+/// Nor longer than this at a slave whose queue ends before the offset asked for.
+const HOLD_BEYOND_END_MAX: Duration = Duration::from_secs(1);
 
 /// A pull that passed its checks: all that running it, now or later, needs.
 #[derive(Debug)]
@@ -121,14 +123,17 @@ fn run(node: &Arc<Node>, mut pull: Pull) {
         };
         let mut code = code_of(read.status, pull.offset);
         if code == ResponseCode::PullOffsetMoved && leaves_offsets(node) {
-            code = code_on_slave(read.status);
+            code = code_on_slave(read.status, node.part.follows());
             read.next_begin_offset = unsigned(pull.offset);
         }
-        let Some(deadline) =
-            pull.hold_until.filter(|_| code == ResponseCode::PullNotFound && !node.gate.is_stopping())
-        else {
+        let is_held = code == ResponseCode::PullNotFound && !node.gate.is_stopping();
+        let Some(mut deadline) = pull.hold_until.filter(|_| is_held) else {
             return pull_answer::found(node, &pull, read, code);
         };
+        if read.status == GetStatus::OffsetOverflowBadly {
+            // Only a slave comes here: its master may serve again, or still, and is the one to ask soon.
+            deadline = deadline.min(Instant::now() + HOLD_BEYOND_END_MAX);
+        }
         match wait(node, pull, deadline, read) {
             Some(again) => pull = again,
             None => return,
@@ -206,10 +211,10 @@ fn leaves_offsets(node: &Node) -> bool {
     node.is_slave() && !node.config.get().store.offset_check_in_slave
 }
 
-/// What a slave says of an offset that it does not have: what comes later may arrive from the master, so the pull waits for
-/// it; what came earlier may be with the master, so the consumer asks there at once.
-/// RocketMQ says 20 in both cases, which keeps a consumer asking as fast as it can while the master is away.
-fn code_on_slave(status: GetStatus) -> ResponseCode {
+/// What a slave says of an offset that it does not have: the master may have it, so the consumer asks there at once, as in
+/// RocketMQ. While the master is away, what comes later can only arrive here, and the pull waits for it: RocketMQ says 20 then
+/// too, which keeps a consumer asking as fast as it can.
+fn code_on_slave(status: GetStatus, follows: bool) -> ResponseCode {
     match status {
         GetStatus::OffsetTooSmall => ResponseCode::PullRetryImmediately,
         GetStatus::Found
@@ -219,7 +224,13 @@ fn code_on_slave(status: GetStatus) -> ResponseCode {
         | GetStatus::NoMessageInQueue
         | GetStatus::OffsetFoundNull
         | GetStatus::OffsetOverflowOne
-        | GetStatus::OffsetOverflowBadly => ResponseCode::PullNotFound,
+        | GetStatus::OffsetOverflowBadly => {
+            if follows {
+                ResponseCode::PullRetryImmediately
+            } else {
+                ResponseCode::PullNotFound
+            }
+        }
     }
 }
 
@@ -259,6 +270,20 @@ pub(super) fn hold_until(node: &Node, flags: i32, asked_ms: i64) -> Option<Insta
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slave_sends_consumers_to_its_master_while_it_follows_one() {
+        use GetStatus::*;
+        for (status, follows, away) in [
+            (OffsetTooSmall, 20, 20),
+            (OffsetOverflowBadly, 20, 19),
+            (NoMatchedLogicQueue, 20, 19),
+            (NoMessageInQueue, 20, 19),
+        ] {
+            assert_eq!(code_on_slave(status, true).number(), follows, "{status:?}");
+            assert_eq!(code_on_slave(status, false).number(), away, "{status:?}");
+        }
+    }
 
     #[test]
     fn every_status_has_the_code_that_rocketmq_gives_it() {

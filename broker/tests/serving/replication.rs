@@ -3,13 +3,16 @@
 use crate::support::{
     Matchmaker, Served, pull_header, send_request, start, start_in, try_start_in, until, until_asked,
 };
-use protocol::body::{Body, HARuntimeInfo};
+use protocol::body::{Body, HARuntimeInfo, SubscriptionGroupConfig};
 use protocol::header::{
-    QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader, UpdateConsumerOffsetRequestHeader,
+    PullMessageRequestHeader, QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
+    UpdateConsumerOffsetRequestHeader,
 };
 use protocol::{RemotingCommand, RequestCode, sys_flag};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{ReadLimits, RetentionConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -282,6 +285,81 @@ async fn a_slave_with_sync_flush_acknowledges_what_is_on_its_disk() {
     }
     first.stop().await;
     follower.stop().await;
+}
+
+/// From now on no more than `span` bytes before the end of the log count as "in memory".
+fn remember_only(served: &Served, span: u64) {
+    let limits = ReadLimits { memory_span: span, ..ReadLimits::default() };
+    served.broker.node().store.reconfigure(limits, RetentionConfig::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_far_behind_is_sent_to_a_slave_and_comes_back_when_it_has_caught_up() {
+    let (_names, names) = Matchmaker::listen();
+    let readable = ("slaveReadEnable", "true");
+    let first = master(&names, "ASYNC_MASTER", &[readable]).await;
+    let directory = Arc::new(TempDir::new().expect("a directory"));
+    let follower = slave_in(&directory, &names, &[readable]).await;
+    send_many(&first, "T", 100).await;
+    caught_up(&first, &follower).await;
+    until("the slave knows the topic", || follower.broker.node().metadata.topic("T").is_some()).await;
+    let (at_master, at_slave) = (first.client(), follower.client());
+    assert_eq!(at_master.pull("G", "T", 0, 0).await.suggested, 0, "all of it is in memory");
+    // Some twenty messages are in memory, and a pull takes eight of those that are not.
+    remember_only(&first, end(&first) / 5);
+    remember_only(&follower, end(&first) / 5);
+    let slow = at_master.pull("G", "T", 0, 0).await;
+    assert_eq!((slow.code, slow.messages.len(), slow.suggested), (0, 8, 1));
+    let mut next = slow.next;
+    let mut pulls = 0;
+    loop {
+        let few = PullMessageRequestHeader { max_msg_nums: 4, ..pull_header("G", "T", 0, next) };
+        let pulled = at_slave.pull_with(&few).await;
+        assert_eq!(pulled.code, 0);
+        next = pulled.next;
+        pulls += 1;
+        if pulled.suggested == 0 {
+            break;
+        }
+        assert_eq!(pulled.suggested, 1, "the slave keeps it while it is slow");
+    }
+    assert!((80..100).contains(&next) && pulls > 5, "it goes back at {next} after {pulls} pulls");
+    let back = at_master.pull("G", "T", 0, next).await;
+    assert_eq!((back.code, back.suggested), (0, 0));
+    // Beyond the slave's end the master is the one to ask, at once.
+    let mut ahead = pull_header("G", "T", 0, 500);
+    ahead.sys_flag |= sys_flag::pull::SUSPEND;
+    ahead.suspend_timeout_millis = 15_000;
+    let began = Instant::now();
+    let ahead = at_slave.pull_with(&ahead).await;
+    assert_eq!((ahead.code, ahead.next, ahead.suggested), (20, 500, 0));
+    assert!(began.elapsed() < Duration::from_secs(10), "it does not wait");
+    first.stop().await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_says_which_broker_serves_it_when_it_is_slow_and_nobody_is_sent_away_where_slaves_may_not_be_read()
+ {
+    let readable = ("slaveReadEnable", "true");
+    for (more, when_slow, when_fast) in [(&[readable][..], 7, 3), (&[], 0, 0)] {
+        let served = start(more).await;
+        send_many(&served, "T", 20).await;
+        let client = served.client();
+        let group = SubscriptionGroupConfig {
+            broker_id: 3,
+            which_broker_when_consume_slowly: 7,
+            ..SubscriptionGroupConfig::new("G")
+        };
+        let make = RemotingCommand::request(RequestCode::UpdateAndCreateSubscriptionGroup);
+        assert_eq!(client.call(make.with_body(group.encode())).await.code, 0);
+        assert_eq!(client.pull("G", "T", 0, 0).await.suggested, when_fast);
+        remember_only(&served, 1);
+        assert_eq!(client.pull("G", "T", 0, 0).await.suggested, when_slow);
+        // Nothing is left to read: nobody is slow.
+        assert_eq!(client.pull("G", "T", 0, 20).await.suggested, when_fast);
+        served.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
