@@ -270,6 +270,12 @@ impl MessageStore {
         self.core.message_at(physical_offset)
     }
 
+    /// The last visible message and where it lies, while the log has one.
+    pub fn last_message(&self) -> Result<Option<(u64, Bytes)>, StoreError> {
+        let at = self.core.confirm.end().last_record;
+        Ok(self.core.message_at(at)?.map(|message| (at, message)))
+    }
+
     /// The message at an offset of a queue.
     pub fn message_in_queue(
         &self,

@@ -4,6 +4,7 @@
 //! is ever promoted here; that is what Raft mode is for.
 
 mod frame;
+mod kinship;
 mod log;
 mod master;
 mod metadata_sync;

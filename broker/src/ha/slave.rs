@@ -18,6 +18,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 
 use super::frame;
+use super::kinship::Kinship;
 use super::log::HaLog;
 
 /// What a slave keeps to.
@@ -40,6 +41,8 @@ pub struct SlaveStatus {
     sampled: AtomicU64,
     bytes_per_second: AtomicU64,
     master: Mutex<String>,
+    /// How often a master was not followed because its log is not the one that ours is the beginning of.
+    refused: AtomicU64,
     read_last: Mutex<Option<Instant>>,
     written_last: Mutex<Option<Instant>>,
 }
@@ -72,6 +75,11 @@ impl SlaveStatus {
         self.master.lock().clone()
     }
 
+    /// How often a master was not followed because the logs had parted.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// When the master last said something.
     pub fn read_last(&self) -> Option<Instant> {
         *self.read_last.lock()
@@ -91,6 +99,7 @@ pub struct HaSlave {
     log: Arc<dyn HaLog>,
     config: HaSlaveConfig,
     status: Arc<SlaveStatus>,
+    kinship: Kinship,
     on_lost: OnLost,
 }
 
@@ -102,9 +111,10 @@ impl HaSlave {
         log: Arc<dyn HaLog>,
         config: HaSlaveConfig,
         status: Arc<SlaveStatus>,
+        kinship: Kinship,
         on_lost: OnLost,
     ) {
-        let slave = Self { log, config, status, on_lost };
+        let slave = Self { log, config, status, kinship, on_lost };
         tasks.spawn("ha follow", |shutdown| async move {
             tokio::select! {
                 () = shutdown.requested() => {}
@@ -143,6 +153,10 @@ impl HaSlave {
         stream.set_nodelay(true)?;
         let (reading, mut writing) = stream.into_split();
         self.settle().await;
+        if let Err(parted) = self.kinship.check().await {
+            self.status.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(std::io::Error::other(parted));
+        }
         let end = self.log.end();
         writing.write_all(&end.to_be_bytes()).await?;
         tracing::info!(master = address, end, "following");

@@ -1,5 +1,6 @@
 //! Starts a broker's part in classic replication.
 
+use super::kinship::Kinship;
 use super::log::{HaLog, StoreLog};
 use super::master::{HaMaster, HaMasterConfig, OnReplicated};
 use super::metadata_sync::MetadataSync;
@@ -91,6 +92,7 @@ fn follow(tasks: &Tasks, node: &Arc<Node>, part: &SlavePart, log: Arc<dyn HaLog>
     let on_lost = Arc::new(move || {
         rounds.ask();
     });
-    HaSlave::start(tasks, part.ha_address(), log, ha, Arc::clone(&part.status), on_lost);
+    let kinship = Kinship::new(&node.store, part.address());
+    HaSlave::start(tasks, part.ha_address(), log, ha, Arc::clone(&part.status), kinship, on_lost);
     MetadataSync::start(tasks, node, part.address());
 }

@@ -146,6 +146,57 @@ async fn a_slave_that_is_ahead_is_refused_and_nothing_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_lost_its_tail_and_wrote_on_is_not_followed() {
+    let (_names, names) = Matchmaker::listen();
+    let master_directory = Arc::new(TempDir::new().expect("a directory"));
+    let master_keys = [("namesrvAddr", names.as_str())];
+    let first = start_in(&master_directory, &master_keys).await;
+    send_many(&first, "T", 10).await;
+    let directory = Arc::new(TempDir::new().expect("a directory"));
+    let follower = slave_in(&directory, &names, &[]).await;
+    caught_up(&first, &follower).await;
+    let short = end(&first);
+    first.stop().await;
+    // What the power cut will take.
+    let copy = TempDir::new().expect("a directory");
+    copy_directory(&master_directory.path().join("store"), &copy.path().join("store"));
+    let first = start_in(&master_directory, &master_keys).await;
+    send_many(&first, "T", 10).await;
+    caught_up(&first, &follower).await;
+    let own = end(&follower);
+    let directory_of_slave = follower.stop().await;
+    first.stop().await;
+    // The master is back without its last ten messages, and writes others of the same size.
+    let lost = start_in(&Arc::new(copy), &master_keys).await;
+    assert_eq!(end(&lost), short);
+    let client = lost.client();
+    for n in 0..15 {
+        client.send("T", 0, &format!("{:06}", 500_000 + n), "").await;
+    }
+    assert!(end(&lost) > own, "it looks like any master that is ahead");
+    let follower = slave_in(&directory_of_slave, &names, &[]).await;
+    let part = &follower.broker.node().part;
+    let refused = || part.slave().expect("a slave").status.refused();
+    until("it was asked twice, and refused twice", || refused() >= 2).await;
+    assert_eq!(end(&follower), own, "nothing was joined, and nothing cut");
+    assert!(ha_status(&lost).await.ha_connection_info.is_empty());
+    lost.stop().await;
+    follower.stop().await;
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("readable").map(|entry| entry.expect("an entry")) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_log_is_not_joined_to_ours() {
     let (_names, names) = Matchmaker::listen();
     let first = master(&names, "ASYNC_MASTER", &[]).await;
@@ -272,21 +323,6 @@ async fn a_slave_refuses_sends_and_serves_consumers_when_its_master_is_gone() {
     promoted.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slave_with_sync_flush_acknowledges_what_is_on_its_disk() {
-    let (_names, names) = Matchmaker::listen();
-    let first = master(&names, "SYNC_MASTER", &[("flushDiskType", "SYNC_FLUSH")]).await;
-    let directory = Arc::new(TempDir::new().expect("a directory"));
-    let follower = slave_in(&directory, &names, &[("flushDiskType", "SYNC_FLUSH")]).await;
-    until_asked("a slave is waited for", async || code_of_send(&first, "T").await == 0).await;
-    for _ in 0..20 {
-        assert_eq!(code_of_send(&first, "T").await, 0);
-        assert_eq!(follower.broker.node().store.flushed(), end(&first));
-    }
-    first.stop().await;
-    follower.stop().await;
-}
-
 /// From now on no more than `span` bytes before the end of the log count as "in memory".
 fn remember_only(served: &Served, span: u64) {
     let limits = ReadLimits { memory_span: span, ..ReadLimits::default() };
@@ -360,6 +396,21 @@ async fn a_group_says_which_broker_serves_it_when_it_is_slow_and_nobody_is_sent_
         assert_eq!(client.pull("G", "T", 0, 20).await.suggested, when_fast);
         served.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_with_sync_flush_acknowledges_what_is_on_its_disk() {
+    let (_names, names) = Matchmaker::listen();
+    let first = master(&names, "SYNC_MASTER", &[("flushDiskType", "SYNC_FLUSH")]).await;
+    let directory = Arc::new(TempDir::new().expect("a directory"));
+    let follower = slave_in(&directory, &names, &[("flushDiskType", "SYNC_FLUSH")]).await;
+    until_asked("a slave is waited for", async || code_of_send(&first, "T").await == 0).await;
+    for _ in 0..20 {
+        assert_eq!(code_of_send(&first, "T").await, 0);
+        assert_eq!(follower.broker.node().store.flushed(), end(&first));
+    }
+    first.stop().await;
+    follower.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
