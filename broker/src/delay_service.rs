@@ -14,7 +14,7 @@ use protocol::topic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{GetStatus, ReadRequest};
 
 /// How often levels are looked at. Source: RocketMQ `ScheduleMessageService.DELAY_FOR_A_WHILE`.
@@ -72,12 +72,12 @@ impl DelayService {
     }
 }
 
-/// One level's place in time.
+/// One level's place in time. A machine's clock may be set back; this one is not.
 #[derive(Debug, Clone, Copy)]
 struct Level {
     level: u32,
     /// Not looked at before this time.
-    next_look_ms: i64,
+    next_look: Instant,
 }
 
 struct Levels {
@@ -87,47 +87,46 @@ struct Levels {
 
 impl Levels {
     fn new(node: Arc<Node>) -> Self {
-        let levels = (1..=node.delay_levels.max()).map(|level| Level { level, next_look_ms: 0 }).collect();
+        let now = Instant::now();
+        let levels = (1..=node.delay_levels.max()).map(|level| Level { level, next_look: now }).collect();
         Self { node, levels }
     }
 
     fn run(mut self, stop: &Stop) {
         loop {
-            let now = now_ms();
+            let now = Instant::now();
             if !self.node.leads() {
                 if stop.sleep(TICK) {
                     return;
                 }
                 continue;
             }
-            let mut next = now + TICK.as_millis() as i64;
+            let mut next = now + TICK;
             for at in 0..self.levels.len() {
                 let level = self.levels[at];
-                if level.next_look_ms <= now {
-                    self.levels[at].next_look_ms = self.serve(level.level, now);
+                if level.next_look <= now {
+                    self.levels[at].next_look = now + self.serve(level.level, now_ms());
                 }
-                next = next.min(self.levels[at].next_look_ms);
+                next = next.min(self.levels[at].next_look);
             }
-            let pause = Duration::from_millis(u64::try_from(next - now_ms()).unwrap_or(0));
-            if stop.sleep(pause) {
+            if stop.sleep(next.saturating_duration_since(Instant::now())) {
                 return;
             }
         }
     }
 
-    /// Delivers what is due of one level; tells when to look again.
-    fn serve(&self, level: u32, now: i64) -> i64 {
+    /// Delivers what is due of one level; tells after how long to look again.
+    fn serve(&self, level: u32, now: i64) -> Duration {
         match self.deliver(level, now) {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(level, %error, "delayed messages wait: they could not be delivered");
-                now + FAILED_PAUSE.as_millis() as i64
+                FAILED_PAUSE
             }
         }
     }
 
-    fn deliver(&self, level: u32, now: i64) -> Result<i64, BrokerError> {
-        let soon = now + TICK.as_millis() as i64;
+    fn deliver(&self, level: u32, now: i64) -> Result<Duration, BrokerError> {
         let queue = queue_of_level(level);
         let (min, max) = (
             self.node.store.min_offset(topic::SCHEDULE, queue),
@@ -142,10 +141,12 @@ impl Levels {
             .unwrap_or(min);
         let from = known.clamp(min, max.max(min));
         if from >= max {
-            return Ok(soon);
+            return Ok(TICK);
         }
+        let delay = self.node.delay_levels.due_ms(level, 0);
         let next_due = AtomicI64::new(i64::MAX);
         let is_due = |due: i64| {
+            let due = believable(due, now, delay);
             if due <= now {
                 return next_due.load(Relaxed) == i64::MAX;
             }
@@ -165,16 +166,44 @@ impl Levels {
             // Units that stand for no message, or messages that retention took: go on behind them.
             if next_due.load(Relaxed) == i64::MAX && read.next_begin_offset > from {
                 self.advance(level, read.next_begin_offset);
-                return Ok(now);
+                return Ok(Duration::ZERO);
             }
-            return Ok(next_due.load(Relaxed).min(soon).max(now));
+            let wait = u64::try_from(next_due.load(Relaxed).saturating_sub(now)).unwrap_or(0);
+            return Ok(Duration::from_millis(wait).min(TICK));
         }
         let delivered = delayed::deliver(&self.node, &read.slices, STORED_WITHIN)?;
         self.advance(level, delivered.next_offset);
-        Ok(now)
+        Ok(Duration::ZERO)
     }
 
     fn advance(&self, level: u32, offset: u64) {
         self.node.journal.advance_delay(level, i64::try_from(offset).unwrap_or(i64::MAX));
+    }
+}
+
+/// When a message is due whose unit says `due`. No message waits longer than its level's delay: one that seems to was stored
+/// before the clock was set back, or before the levels were changed, and is due now.
+/// Source: RocketMQ `ScheduleMessageService.correctDeliverTimestamp`.
+fn believable(due: i64, now: i64, delay: i64) -> i64 {
+    if due > now.saturating_add(delay) { now } else { due }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_up_no_message() {
+        const HOUR: i64 = 3_600_000;
+        for (due, now, delay, believed) in [
+            (10_500, 10_000, 1_000, 10_500),
+            (11_000, 10_000, 1_000, 11_000),
+            (9_000, 10_000, 1_000, 9_000),
+            (10_000 + HOUR, 10_000, 1_000, 10_000),
+            (i64::MAX, 10_000, 1_000, 10_000),
+            (10_000, 10_000, i64::MAX, 10_000),
+        ] {
+            assert_eq!(believable(due, now, delay), believed, "{due} at {now} after {delay}");
+        }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Appender {
     intake: Arc<Intake>,
     /// Where the next byte goes.
     end: LogEnd,
+    /// The machine's clock, which may have been set back since the last message.
+    now: i64,
 }
 
 /// Puts that have their places and are not written yet.
@@ -68,7 +70,7 @@ struct PlannedPut {
 
 impl Appender {
     pub(crate) fn new(core: Arc<Core>, flush: Arc<GroupFlush>, intake: Arc<Intake>, end: LogEnd) -> Self {
-        Self { core, flush, intake, end }
+        Self { core, flush, intake, end, now: end.timestamp }
     }
 
     /// Appends until the intake is closed and empty.
@@ -83,7 +85,8 @@ impl Appender {
 
     fn append(&mut self, work: &mut Vec<Work>) {
         // Store times never go back, whatever the machine's clock does: queues are searched by them.
-        self.end.timestamp = self.core.hooks.clock.now().max(self.end.timestamp);
+        self.now = self.core.hooks.clock.now();
+        self.end.timestamp = self.now.max(self.end.timestamp);
         let mut plan = Plan::default();
         for work in work.drain(..) {
             if self.core.is_failed() {
@@ -202,8 +205,9 @@ impl Appender {
                 });
             }
             if record.is_queued() {
+                // A delay is counted on the clock that will tell when it is over.
                 let tags_code =
-                    traits.tags_code(queue.is_schedule(), self.end.timestamp, &self.core.config.delay_levels);
+                    traits.tags_code(queue.is_schedule(), self.now, &self.core.config.delay_levels);
                 let unit = Unit { physical_offset: at as u64, bytes: record.bytes.len() as u32, tags_code };
                 plan.units.push(QueuedUnit { offset: 0, unit });
             }

@@ -26,21 +26,63 @@ struct Pending {
     failed: Option<StoreError>,
 }
 
-/// Stores copies of all these records, and returns when they are stored.
+/// Stores copies of these records, and returns when they are stored. A record that cannot be stored now ends the batch before
+/// it; one that can never be stored is left out, because everything behind it would wait for it for ever.
 pub fn deliver(node: &Arc<Node>, records: &[Bytes], patience: Duration) -> Result<Delivered, BrokerError> {
     let pending = Arc::new((Mutex::new(Pending { left: 0, failed: None }), Condvar::new()));
-    let mut next_offset = 0;
+    let mut next_offset = None;
+    let mut stopped = None;
     for record in records.iter().flat_map(|slice| MessageView::iter(slice)) {
         let record = record?;
-        next_offset = record.queue_offset + 1;
         pending.0.lock().left += 1;
-        if let Err(error) = put(node, &record, &pending) {
-            pending.0.lock().left -= 1;
-            return Err(error);
+        match put(node, &record, &pending) {
+            Ok(()) => {}
+            Err(error) if is_final(&error) => {
+                leave_out(&record, &error);
+                done(&pending, Ok(()));
+            }
+            Err(error) => {
+                done(&pending, Ok(()));
+                stopped = Some(error);
+                break;
+            }
         }
+        next_offset = Some(record.queue_offset + 1);
     }
     wait(&pending, patience)?;
-    Ok(Delivered { next_offset })
+    match (next_offset, stopped) {
+        (Some(next_offset), _) => Ok(Delivered { next_offset }),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(BrokerError::Busy),
+    }
+}
+
+/// Whether a message that was refused so is refused at every later time too.
+fn is_final(error: &BrokerError) -> bool {
+    match error {
+        BrokerError::Message(_) => true,
+        BrokerError::Store(error) => is_final_in_store(error),
+        _ => false,
+    }
+}
+
+fn is_final_in_store(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::TooLarge { .. }
+            | StoreError::NotRecords { .. }
+            | StoreError::PropertiesHole { .. }
+            | StoreError::TopicName { .. }
+            | StoreError::QueueDeleted { .. }
+    )
+}
+
+fn leave_out(record: &MessageView<'_>, error: &dyn std::fmt::Display) {
+    tracing::error!(
+        physical_offset = record.physical_offset,
+        %error,
+        "a delayed message can never be delivered and is left out"
+    );
 }
 
 fn put(
@@ -60,8 +102,13 @@ fn put(
     }
     let mut properties = Properties::parse(record.properties);
     properties.remove(names::DELAY);
+    let mut text = properties.to_text();
     properties.set(names::WAIT, "false");
-    let text = properties.to_text();
+    let unwaited = properties.to_text();
+    // A message whose properties were as long as they may be has no room for one more; it is as good without.
+    if unwaited.len() <= names::PROPERTIES_BYTES_MAX {
+        text = unwaited;
+    }
     let id = i32::try_from(queue).unwrap_or(i32::MAX);
     let fields = MessageFields {
         flag: record.flag,
@@ -75,7 +122,17 @@ fn put(
     let records = single(&fields)?;
     let queue = node.store.queue(topic, queue)?;
     let told = Arc::clone(pending);
-    let done = Box::new(move |result: Result<store::PutResult, StoreError>| done(&told, result.map(|_| ())));
+    let physical_offset = record.physical_offset;
+    let done = Box::new(move |result: Result<store::PutResult, StoreError>| {
+        let result = match result {
+            Err(error) if is_final_in_store(&error) => {
+                tracing::error!(physical_offset, %error, "a delayed message can never be delivered and is left out");
+                Ok(())
+            }
+            other => other.map(|_| ()),
+        };
+        done(&told, result);
+    });
     Ok(node.log.put(Put { queue, records, wait: false, done })?)
 }
 

@@ -1,6 +1,6 @@
 //! Delayed messages.
 
-use crate::support::{start, start_in, until};
+use crate::support::{send_request, start, start_in, until};
 use std::time::{Duration, Instant};
 
 const DELAY_1: &str = "DELAY\u{1}1\u{2}TAGS\u{1}TagA\u{2}";
@@ -61,5 +61,32 @@ async fn a_level_delivers_many_messages_in_their_order() {
     }
     assert_eq!(bodies, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(client.pull_found("G", "TopicA", 1, 0).await.bodies(), ["beyond the last level"]);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_message_with_the_longest_properties_holds_up_nobody() {
+    let served = start(&[]).await;
+    let client = served.client();
+    // As long as they may be: whatever is added to them on delivery has no room.
+    let mut longest = 32_767;
+    let refused = loop {
+        let properties = format!("{DELAY_1}P\u{1}{}\u{2}", "p".repeat(longest - DELAY_1.len() - 3));
+        let answer = client.call(send_request("TopicA", 0, "longest", &properties)).await;
+        if answer.code == 0 {
+            break 32_767 - longest;
+        }
+        longest -= 1;
+    };
+    assert!(refused > 0 && refused < 400, "{refused}");
+    client.send("TopicA", 0, "behind it", DELAY_1).await;
+    let mut bodies = Vec::new();
+    let mut offset = 0;
+    while bodies.len() < 2 {
+        let found = client.pull_found("G", "TopicA", 0, offset).await;
+        bodies.extend(found.messages.iter().map(|message| message.body.clone()));
+        offset = found.next;
+    }
+    assert_eq!(bodies, ["longest", "behind it"]);
     served.stop().await;
 }

@@ -8,7 +8,7 @@ use disk::{Disk, OpenHow};
 use protocol::message::{MAGIC_FILLER, MessageView};
 use store::{FlushDiskType, PutStatus, Replication, StoreError};
 
-use crate::rig::{FULL, PATIENCE, Rig, add_record, record};
+use crate::rig::{FULL, HOUR, PATIENCE, Rig, add_record, record};
 
 #[test]
 fn a_stored_message_knows_its_places() {
@@ -256,4 +256,16 @@ fn a_refused_write_leaves_neither_bytes_nor_a_hole_in_the_offsets() {
     let after = rig.send("T", 0, b"after");
     assert_eq!((after.queue_offset, after.physical_offsets[0]), (1, end));
     assert_eq!(rig.drain("T", 0).len(), 2);
+}
+
+#[test]
+fn when_the_clock_is_set_back_store_times_stand_still_and_delays_are_counted_on() {
+    let rig = Rig::new(FlushDiskType::Async);
+    let before = rig.send("T", 0, b"x").store_timestamp;
+    rig.clock.0.store(before - HOUR, Ordering::Relaxed);
+    let records = record("SCHEDULE_TOPIC_XXXX", 0, b"later", "DELAY\u{1}1\u{2}");
+    let put = rig.put("SCHEDULE_TOPIC_XXXX", 0, records).recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(put.store_timestamp, before, "queues are searched by them");
+    let unit = rig.store().queue("SCHEDULE_TOPIC_XXXX", 0).unwrap().unit(0).unwrap().unwrap();
+    assert_eq!(unit.tags_code, before - HOUR + 1_000, "it is due in a second");
 }
