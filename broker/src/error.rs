@@ -230,6 +230,7 @@ fn store_code(error: &StoreError) -> ResponseCode {
         | StoreError::Failed
         | StoreError::Unconfirmed
         | StoreError::NotContiguous { .. }
+        | StoreError::QueueDiverged { .. }
         | StoreError::RecordDamaged { .. }
         | StoreError::Thread { .. }
         | StoreError::QueueFile { .. } => ResponseCode::SystemError,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::config::FlushDiskType;
-use crate::consume_queue::ConsumeQueue;
+use crate::consume_queue::{ConsumeQueue, Continuity};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
 use crate::hooks::Arrival;
@@ -188,7 +188,7 @@ impl Core {
             units = rest;
             // A queue that was deleted meanwhile has no readers any more.
             if !put.queue.is_deleted() {
-                self.extend_queue(&put.queue, own)?;
+                self.extend_queue(&put.queue, own, Continuity::Restored)?;
             }
         }
         if let Some(index) = &self.index {
@@ -217,9 +217,14 @@ impl Core {
         }
     }
 
-    fn extend_queue(&self, queue: &ConsumeQueue, units: &[QueuedUnit]) -> Result<(), StoreError> {
+    fn extend_queue(
+        &self,
+        queue: &ConsumeQueue,
+        units: &[QueuedUnit],
+        continuity: Continuity,
+    ) -> Result<(), StoreError> {
         for queued in units {
-            queue.extend(queued.offset, queued.unit)?;
+            queue.extend(queued.offset, queued.unit, continuity)?;
         }
         if queue.unwritten() < UNWRITTEN_MAX {
             return Ok(());
@@ -249,7 +254,7 @@ impl Core {
         let mut scan = LogScan::new(&self.segments, end.position, limit);
         let mut last = *end;
         scan.walk(&mut |record| {
-            let queue = self.apply_record(record)?;
+            let queue = self.apply_record(record, Continuity::Restored)?;
             if let Some(queue) = queue {
                 queue.set_next_offset(queue.max_offset());
             }
@@ -266,14 +271,19 @@ impl Core {
     }
 
     /// Makes the records of `bytes`, which lie at `position` of the log, visible.
-    pub(crate) fn apply(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn apply(
+        &self,
+        position: u64,
+        bytes: &[u8],
+        continuity: Continuity,
+    ) -> Result<(), StoreError> {
         let mut end = self.confirm.applying.lock();
         let mut at = 0;
         while at < bytes.len() {
             let here = position + at as u64;
             let record = Record::parse(&bytes[at..]).filter(|record| record.physical_offset == here);
             let Some(record) = record else { return Err(StoreError::RecordDamaged { position: here }) };
-            self.apply_record(&record)?;
+            self.apply_record(&record, continuity)?;
             *end = LogEnd {
                 position: here + record.bytes.len() as u64,
                 last_record: here,
@@ -295,8 +305,12 @@ impl Core {
         self.applied.store(end.position, Ordering::Release);
     }
 
-    fn apply_record(&self, record: &Record<'_>) -> Result<Option<Arc<ConsumeQueue>>, StoreError> {
-        let Some((queue, queued)) = self.dispatch(record)? else { return Ok(None) };
+    fn apply_record(
+        &self,
+        record: &Record<'_>,
+        continuity: Continuity,
+    ) -> Result<Option<Arc<ConsumeQueue>>, StoreError> {
+        let Some((queue, queued)) = self.dispatch(record, continuity)? else { return Ok(None) };
         self.tell_arrivals(&queue, &[queued], record.store_timestamp);
         Ok(Some(queue))
     }
@@ -305,6 +319,7 @@ impl Core {
     pub(crate) fn dispatch(
         &self,
         record: &Record<'_>,
+        continuity: Continuity,
     ) -> Result<Option<(Arc<ConsumeQueue>, QueuedUnit)>, StoreError> {
         let queue = match self.queues.get_or_make(record.topic_text(), record.queue_id) {
             Err(StoreError::TopicName { name }) => {
@@ -337,7 +352,7 @@ impl Core {
             offset: record.queue_offset,
             unit: Unit { physical_offset: record.physical_offset, bytes, tags_code },
         };
-        self.extend_queue(&queue, &[queued])?;
+        self.extend_queue(&queue, &[queued], continuity)?;
         Ok(Some((queue, queued)))
     }
 

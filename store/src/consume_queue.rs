@@ -53,6 +53,15 @@ impl Tail {
     }
 }
 
+/// What the messages of a queue are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continuity {
+    /// Each follows the one before: replicas whose logs are the same have the same queues, and one that has not must stop.
+    Demanded,
+    /// The log is read again, without the deletions of topics between its messages: a queue may begin anew.
+    Restored,
+}
+
 /// What became of a unit that a queue was extended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extended {
@@ -151,7 +160,12 @@ impl ConsumeQueue {
 
     /// Makes a message visible. The log is right: a unit that says something else at this offset, left from a topic that was
     /// deleted since, gives way together with all that follow it.
-    pub(crate) fn extend(&self, offset: u64, unit: Unit) -> Result<Extended, StoreError> {
+    pub(crate) fn extend(
+        &self,
+        offset: u64,
+        unit: Unit,
+        continuity: Continuity,
+    ) -> Result<Extended, StoreError> {
         {
             let mut tail = self.tail.write();
             if tail.end() == offset {
@@ -160,10 +174,15 @@ impl ConsumeQueue {
                 return Ok(Extended::Appended);
             }
         }
-        self.extend_out_of_order(offset, unit)
+        self.extend_out_of_order(offset, unit, continuity)
     }
 
-    fn extend_out_of_order(&self, offset: u64, unit: Unit) -> Result<Extended, StoreError> {
+    fn extend_out_of_order(
+        &self,
+        offset: u64,
+        unit: Unit,
+        continuity: Continuity,
+    ) -> Result<Extended, StoreError> {
         let end = self.max_offset();
         let (first, limit) = self.files.span();
         let is_empty = end == 0 && first == limit;
@@ -175,17 +194,20 @@ impl ConsumeQueue {
             }) {
                 return Ok(Extended::Known);
             }
+            self.check_continuity(offset, end, continuity)?;
             tracing::warn!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log restarts a queue");
             self.restart_at(offset)?;
         } else if is_empty {
             self.restart_at(offset)?;
         } else if offset - end <= HOLE_MAX {
+            self.check_continuity(offset, end, continuity)?;
             tracing::error!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log leaves offsets out");
             let mut tail = self.tail.write();
             for _ in end..offset {
                 tail.units.push_back(Unit::PREFILL);
             }
         } else {
+            self.check_continuity(offset, end, continuity)?;
             tracing::error!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log leaves offsets out");
             self.restart_at(offset)?;
         }
@@ -194,6 +216,18 @@ impl ConsumeQueue {
         tail.units.push_back(unit);
         self.max.store(offset + 1, Ordering::Release);
         Ok(Extended::Appended)
+    }
+
+    fn check_continuity(&self, found: u64, expected: u64, continuity: Continuity) -> Result<(), StoreError> {
+        match continuity {
+            Continuity::Restored => Ok(()),
+            Continuity::Demanded => Err(StoreError::QueueDiverged {
+                topic: Box::from(&*self.topic),
+                queue_id: self.queue_id,
+                expected,
+                found,
+            }),
+        }
     }
 
     /// Forgets everything; the next unit will be at `offset`.

@@ -71,6 +71,21 @@ pub enum StoreError {
         /// The queue.
         queue_id: u32,
     },
+    /// A message of the replicated log does not follow the queue's last one: this replica's queues are not the group's.
+    #[error(
+        "the next message of queue {queue_id} of {topic} has offset {found}, and the queue goes on at {expected}: this replica \
+         differs from its group"
+    )]
+    QueueDiverged {
+        /// The topic.
+        topic: Box<str>,
+        /// The queue.
+        queue_id: u32,
+        /// The offset that would have followed.
+        expected: u64,
+        /// The offset that the message has.
+        found: u64,
+    },
     /// Bytes of a master do not continue this log.
     #[error("bytes for {position} do not continue a log that ends at {end}")]
     NotContiguous {

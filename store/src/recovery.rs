@@ -9,7 +9,7 @@ use disk::Segments;
 
 use crate::checkpoint::Checkpoint;
 use crate::confirm::UNWRITTEN_MAX;
-use crate::consume_queue::ConsumeQueue;
+use crate::consume_queue::{ConsumeQueue, Continuity};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
 use crate::log_scan::LogScan;
@@ -157,7 +157,7 @@ pub(crate) fn replay(core: &Arc<Core>, start: &Start, is_crash: bool) -> Result<
     let mut records = 0u64;
     let mut scan = LogScan::new(segments, start.end.position, segments.end()).after_crash(is_crash);
     scan.walk(&mut |record| {
-        if let Some((queue, _)) = core.dispatch(record)?
+        if let Some((queue, _)) = core.dispatch(record, Continuity::Restored)?
             && queue.unwritten() >= UNWRITTEN_MAX / 8
         {
             unless_full(queue.write_out(), "units of a queue")?;

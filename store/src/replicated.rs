@@ -7,15 +7,23 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::confirm::Replication;
+use crate::consume_queue::Continuity;
 use crate::error::StoreError;
 use crate::intake::Work;
 use crate::queue_offsets::QueueOffsets;
 use crate::store::MessageStore;
 
 impl MessageStore {
-    /// Makes records that somebody else wrote at `position` visible (Raft mode).
+    /// Makes records that somebody else wrote at `position` visible (Raft mode). A queue that they do not continue is an
+    /// error: this replica differs from the others.
     pub fn apply(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.core.apply(position, bytes)
+        self.core.apply(position, bytes, Continuity::Demanded)
+    }
+
+    /// The same for a stretch of log that is read again without the deletions of topics in it (Raft mode): a queue may begin
+    /// anew there.
+    pub fn apply_again(&self, position: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.core.apply(position, bytes, Continuity::Restored)
     }
 
     /// Notes that everything before `position` is applied, where no message ends there (Raft mode).

@@ -95,7 +95,7 @@ impl Walk<'_> {
         if !self.run.is_empty() {
             let bytes = (self.run.end - self.run.start) as usize;
             let records = self.segments.read(self.run.start, bytes).map_err(StoreError::from)?;
-            self.store.apply(self.run.start, &records)?;
+            self.store.apply_again(self.run.start, &records)?;
             self.run.start = self.run.end;
         }
         Ok(())

@@ -277,3 +277,33 @@ fn on_a_raft_log_the_store_only_applies_and_goes_on_from_its_checkpoint() {
     assert!(store.apply(position + 500, &entries[0].1).is_err(), "records know where they belong");
     store.close().unwrap();
 }
+
+#[test]
+fn on_a_raft_log_a_message_that_does_not_follow_its_queue_is_an_error_and_changes_nothing() {
+    let rig = Rig::new(FlushDiskType::Async);
+    let mut config = rig.config.clone();
+    config.root = "/raft".into();
+    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
+    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
+    let store = MessageStore::open_on(segments.clone(), config, disk, rig.hooks()).unwrap();
+    let (base, bytes) = write_entry(&segments, &store, 0, 0, 3);
+    store.apply(base, &bytes).unwrap();
+    store.apply(base, &bytes).expect("what is known already is no difference");
+    let end = base + bytes.len() as u64;
+    // Backwards, and past a hole that a restored log would be forgiven.
+    for found in [1, 5] {
+        let mut one = record("T", 0, b"replicated", "");
+        patch_record(&mut one, found, end, 1_000);
+        let refused = store.apply(end, &one);
+        assert!(
+            matches!(refused, Err(StoreError::QueueDiverged { expected: 3, found: at, .. }) if at == found),
+            "{refused:?}"
+        );
+        assert_eq!((store.max_offset("T", 0), store.applied()), (3, end));
+    }
+    let mut one = record("T", 0, b"replicated", "");
+    patch_record(&mut one, 1, end, 1_000);
+    store.apply_again(end, &one).unwrap();
+    assert_eq!(store.max_offset("T", 0), 2);
+    store.close().unwrap();
+}
