@@ -82,7 +82,7 @@ fn start(root: &Path, flush: FlushMode) -> Vec<RaftLog> {
         logs.push(log.expect("start"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(logs[0].initialize(members)).expect("form the group");
+    runtime.block_on(logs[0].initialize(members, Founding::Everybody)).expect("form the group");
     logs
 }
 

@@ -75,6 +75,17 @@ pub enum LogError {
         /// What this log expects.
         expected: u64,
     },
+    /// A leader has other entries where this log has committed ones.
+    #[error(
+        "the leader would cut this log from entry {from} on, and entries up to {committed} are committed here: this replica \
+         and the group do not belong together"
+    )]
+    CommittedContradicted {
+        /// The first entry that would go.
+        from: u64,
+        /// The last committed one.
+        committed: u64,
+    },
     /// A flush failed: nobody knows what the disk kept.
     #[error("the log could not be made durable: {0}")]
     Flush(String),
@@ -113,6 +124,22 @@ pub enum GroupError {
     /// The group has members already.
     #[error("the group was formed before")]
     AlreadyFormed,
+    /// Too few members answered for a group to be formed.
+    #[error("{present} of {members} members are there, {needed} are needed to form the group")]
+    TooFewMembers {
+        /// How many answered, this node included.
+        present: usize,
+        /// How many the group will have.
+        members: usize,
+        /// How many must be there.
+        needed: usize,
+    },
+    /// A member holds a classic store's records: they would be lost in a group that others form.
+    #[error("node {node} holds records of its own: it must be the one that forms the group")]
+    HasRecords {
+        /// The node.
+        node: u64,
+    },
     /// A peer could not be asked.
     #[error("node {node} at {address} cannot be asked: {reason}")]
     PeerUnreachable {

@@ -15,6 +15,7 @@ mod config;
 mod envelope;
 mod error;
 mod flusher;
+mod founding;
 mod index;
 mod log;
 mod log_store;
@@ -23,6 +24,7 @@ mod net;
 mod raft_log;
 mod recovery;
 mod repair;
+mod roll_call;
 mod shared;
 mod sink;
 mod slot_file;
@@ -38,6 +40,7 @@ pub use envelope::{
     ENVELOPE_BYTES, ENVELOPE_MAGIC, EntryId, EntryKind, Envelope, FILLER_BYTES, FILLER_MAGIC,
 };
 pub use error::{GroupError, LogError, ProposeError};
+pub use founding::Founding;
 pub use raft_log::RaftLog;
 pub use repair::{Repaired, repair};
 pub use sink::{Applied, ApplySink, Restore, SinkError, Stamper};

@@ -177,6 +177,11 @@ impl Log {
         self.tail.read().purged
     }
 
+    /// Whether the segments hold a classic store's records, and no entry or snapshot that would make them a group's.
+    pub(crate) fn has_records_of_its_own(&self) -> bool {
+        self.manifest.read().prefix_end > 0 && self.last().is_none()
+    }
+
     /// Where the last entry ends.
     pub(crate) fn end(&self) -> u64 {
         self.tail.read().end
@@ -258,7 +263,12 @@ impl Log {
 
     /// Cuts everything behind `last`. In this order: nothing of the cut part is being flushed, nothing claims that it was
     /// durable, then it goes.
+    /// What is committed here is never cut, whatever a leader says.
     pub(crate) fn truncate_after(&self, last: Option<EntryId>) -> Result<(), LogError> {
+        let from = last.map_or(0, |last| last.index + 1);
+        if let Some(committed) = self.committed().filter(|committed| from <= committed.index) {
+            return Err(LogError::CommittedContradicted { from, committed: committed.index });
+        }
         let (cut, crc) = {
             let tail = self.tail.read();
             let next = last.map_or(0, |last| last.index + 1).max(tail.first.unwrap_or(0));

@@ -21,9 +21,10 @@ use crate::batcher::Batcher;
 use crate::config::{FlushMode, RaftLogConfig};
 use crate::envelope::EntryKind;
 use crate::error::{GroupError, LogError};
+use crate::founding::{self, Asked, Founding};
 use crate::log::{Log, Opening};
 use crate::manifest::Shape;
-use crate::net::handshake::{Caller, Channel};
+use crate::net::handshake::{CallError, Caller, Channel, Welcome};
 use crate::net::server;
 use crate::shared::Shared;
 use crate::sink::{ApplySink, Stamper};
@@ -147,28 +148,28 @@ impl RaftLog {
         self.shared.log.manifest().store
     }
 
-    /// Forms the group, once in its life, on one node. Every member must be there and must not belong to a group yet: a
-    /// wiped node can so never found a second group beside the one it was lost from.
+    /// Forms the group, once in its life, on any node. Who answers must not belong to a group yet: a wiped node can so never
+    /// found a second group beside the one it was lost from, as long as one of its members is heard. Who does not answer is
+    /// expected: it gets its vote when it comes (`roll_call`).
     ///
-    /// A classic store begins alone: it commits, lets a snapshot stand for its records, and then takes the others in.
-    pub async fn initialize(&self, members: BTreeMap<u64, String>) -> Result<(), GroupError> {
+    /// A classic store begins alone: it commits, lets a snapshot stand for its records, and then takes the others in, who must
+    /// all be there.
+    pub async fn initialize(
+        &self,
+        members: BTreeMap<u64, String>,
+        founding: Founding,
+    ) -> Result<(), GroupError> {
         if server::is_formed(&self.shared) {
             return Err(GroupError::AlreadyFormed);
         }
-        let mut nodes = BTreeMap::new();
-        for (node, address) in &members {
-            nodes.insert(*node, self.ask(*node, address, true).await?);
-        }
         let has_prefix = self.shared.log.manifest().prefix_end > 0;
-        let founders = if has_prefix {
-            nodes
-                .iter()
-                .filter(|(node, _)| **node == self.shared.node)
-                .map(|(k, v)| (*k, v.clone()))
-                .collect()
-        } else {
-            nodes.clone()
-        };
+        let founding = if has_prefix { Founding::Everybody } else { founding };
+        let asked = self.ask_all(&members).await?;
+        let me = Node { address: self.address.clone(), store: self.store_identity() };
+        let mut founders = founding::founders(asked, &me, founding)?;
+        if has_prefix {
+            founders.retain(|node, _| *node == self.shared.node);
+        }
         let raft = self.raft.0.clone();
         self.run(async move {
             raft.initialize(founders).await.map_err(|error| GroupError::Refused(error.to_string()))
@@ -187,7 +188,7 @@ impl RaftLog {
 
     /// Adds a member without a vote, and waits until it has nearly caught up.
     pub async fn add_learner(&self, node: u64, address: &str) -> Result<(), GroupError> {
-        let details = self.ask(node, address, false).await?;
+        let details = self.ask(node, address).await?;
         let raft = self.raft.0.clone();
         self.run(async move {
             raft.add_learner(node, details, true).await.map(|_| ()).map_err(|error| refused(&error))
@@ -338,23 +339,33 @@ impl RaftLog {
     }
 
     /// Asks a peer who it is.
-    async fn ask(&self, node: u64, address: &str, must_be_new: bool) -> Result<Node, GroupError> {
+    async fn ask(&self, node: u64, address: &str) -> Result<Node, GroupError> {
         if node == self.shared.node {
             return Ok(Node { address: self.address.clone(), store: self.store_identity() });
         }
-        let (caller, target) = (self.caller.clone(), Node { address: address.to_owned(), store: 0 });
-        let greeted = self
-            .run(async move { Ok(caller.connect(node, &target, Channel::Greeting, GREETING_PATIENCE).await) })
-            .await?;
-        match greeted {
-            Ok((_, welcome)) if must_be_new && welcome.is_formed => Err(GroupError::AlreadyFormed),
-            Ok((_, welcome)) => Ok(Node { address: address.to_owned(), store: welcome.store }),
-            Err(error) => Err(GroupError::PeerUnreachable {
-                node,
-                address: address.to_owned(),
-                reason: error.to_string(),
-            }),
+        match self.greet(node, address).await? {
+            Ok(welcome) => Ok(Node { address: address.to_owned(), store: welcome.store }),
+            Err(error) => Err(founding::unreachable(node, address, &error)),
         }
+    }
+
+    /// Asks all members at once; this node need not be asked.
+    async fn ask_all(&self, members: &BTreeMap<u64, String>) -> Result<Vec<Asked>, GroupError> {
+        let asked = members.iter().map(|(node, address)| async {
+            let is_me = *node == self.shared.node;
+            let answer = if is_me { None } else { Some(self.greet(*node, address).await?) };
+            Ok::<Asked, GroupError>((*node, address.clone(), answer))
+        });
+        futures_util::future::join_all(asked).await.into_iter().collect()
+    }
+
+    async fn greet(&self, node: u64, address: &str) -> Result<Result<Welcome, CallError>, GroupError> {
+        let (caller, target) = (self.caller.clone(), Node { address: address.to_owned(), store: 0 });
+        self.run(async move {
+            let greeted = caller.connect(node, &target, Channel::Greeting, GREETING_PATIENCE).await;
+            Ok(greeted.map(|(_, welcome)| welcome))
+        })
+        .await
     }
 
     async fn wait_ready(&self) -> Result<(), GroupError> {

@@ -18,6 +18,7 @@ use crate::net::client::Network;
 use crate::net::handshake::Caller;
 use crate::net::server;
 use crate::raft_log::RaftHandle;
+use crate::roll_call;
 use crate::shared::Shared;
 use crate::sink::{ApplySink, Stamper};
 use crate::state_machine::StateMachine;
@@ -145,7 +146,7 @@ async fn start_on(
     let store = LogStore::new(shared.clone(), stamper);
     let machine = StateMachine::open(shared.clone(), sink)?;
     let frame_bytes_max = caller.frame_bytes_max;
-    let clients = Network { shared: shared.clone(), caller, controls: HashMap::new() };
+    let clients = Network { shared: shared.clone(), caller: caller.clone(), controls: HashMap::new() };
     let raft = RaftHandle::build(config.node, raft_config, clients, store, machine).await;
     let raft = raft.map_err(|error| LogError::Raft(error.to_string()))?;
     if shared.is_on_probation() {
@@ -158,6 +159,7 @@ async fn start_on(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::serve(listener, shared.clone(), raft.clone(), frame_bytes_max));
     tasks.spawn(batcher.clone().run(raft.clone()));
+    tasks.spawn(roll_call::run(raft.clone(), shared.clone(), caller, status.clone()));
     tasks.spawn(watch_over(raft.clone(), shared, batcher.clone(), publish, config.fatal));
     Ok((Started { raft, batcher, status, runtime }, tasks))
 }

@@ -45,7 +45,8 @@ pub struct Status {
     pub term: u64,
     /// Who leads, as far as known.
     pub leader: Option<u64>,
-    /// Whether this node leads and has applied its own blank entry: proposals are accepted, reads are up to date.
+    /// Whether this node leads, has applied its own blank entry, and knows the store of every voter: proposals are accepted,
+    /// reads are up to date.
     pub ready: bool,
     /// Whether this node neither votes nor asks for votes, because its machine lost power and it has not caught up.
     pub on_probation: bool,
@@ -84,6 +85,7 @@ pub(crate) fn translate(metrics: &RaftMetrics<Types>, shared: &Arc<Shared>) -> S
     let term = metrics.current_term;
     let leads = role == Role::Leader && metrics.current_leader == Some(shared.node);
     let voters: Vec<u64> = membership.voter_ids().collect();
+    let are_known = membership.nodes().all(|(id, node)| node.store != 0 || !voters.contains(id));
     let matched = |node: &u64| {
         let replication = metrics.replication.as_ref()?;
         replication.get(node)?.map(|id| id.index)
@@ -98,7 +100,7 @@ pub(crate) fn translate(metrics: &RaftMetrics<Types>, shared: &Arc<Shared>) -> S
         role,
         term,
         leader: metrics.current_leader,
-        ready: leads && shared.blank_term() == term,
+        ready: leads && shared.blank_term() == term && are_known,
         on_probation: shared.is_on_probation(),
         committed: metrics.local_committed.map(|id| id.index),
         applied: shared.applied.index(),

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use disk::{Disk, Segments};
-use raft_log::{GroupError, RaftLog, Role, Status};
+use raft_log::{Founding, GroupError, RaftLog, Role, Status};
 use store::{Hooks, MessageStore, StoreConfig};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -28,6 +28,10 @@ use crate::store_config;
 const DIRECTORY: &str = "raft";
 /// How long a stop waits for the log.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a new group waits for all of its members before a majority forms it.
+const EVERYBODY_WITHIN: Duration = Duration::from_secs(10);
+/// How long a member leaves the founding to the one before it.
+const FOUNDERS_APART: Duration = Duration::from_secs(1);
 
 /// A replica and what belongs to it.
 #[derive(Debug)]
@@ -149,23 +153,34 @@ impl Group {
         }
     }
 
-    /// Forms the group when nobody has: the first of the peers asks the others until all are there.
+    /// Forms the group when nobody has. At first the first of the peers asks for all of them; when somebody stays away, any
+    /// of them forms it with a majority, and who is missing joins when it comes.
     pub(crate) async fn form(&self) {
-        let is_first = self.peers.iter().filter_map(|peer| number_of(&peer.id)).min() == Some(self.number);
+        let mut numbers: Vec<u64> = self.peers.iter().filter_map(|peer| number_of(&peer.id)).collect();
+        numbers.sort_unstable();
+        let rank = numbers.iter().position(|number| *number == self.number).unwrap_or_default();
+        // One after the other: two founders at once are safe, but cost an election more.
+        let with_majority = Instant::now() + EVERYBODY_WITHIN + FOUNDERS_APART * rank as u32;
         let mut status = self.log.status();
-        while is_first && status.borrow_and_update().peers.is_empty() {
-            let members: BTreeMap<u64, String> = self
-                .peers
-                .iter()
-                .filter_map(|peer| Some((number_of(&peer.id)?, peer.address.clone())))
-                .collect();
-            match self.log.initialize(members).await {
-                Ok(()) => tracing::info!(group = self.name, "the group is formed"),
-                Err(GroupError::AlreadyFormed) => return,
-                Err(error) => tracing::info!(%error, "the group cannot be formed yet"),
+        while status.borrow_and_update().peers.is_empty() {
+            let founding = match Instant::now() {
+                now if now >= with_majority => Founding::Majority,
+                _ => Founding::Everybody,
+            };
+            if rank == 0 || founding == Founding::Majority {
+                match self.log.initialize(self.addresses(), founding).await {
+                    Ok(()) => tracing::info!(group = self.name, ?founding, "the group is formed"),
+                    Err(GroupError::AlreadyFormed) => tracing::debug!("the group was formed by another"),
+                    Err(error) => tracing::info!(%error, "the group cannot be formed yet"),
+                }
             }
             let _ = tokio::time::timeout(Duration::from_millis(200), status.changed()).await;
         }
+    }
+
+    fn addresses(&self) -> BTreeMap<u64, String> {
+        let address = |peer: &RaftPeer| Some((number_of(&peer.id)?, peer.address.clone()));
+        self.peers.iter().filter_map(address).collect()
     }
 
     /// Gives the lead to another voter, and waits until it has it. Without other voters there is nobody to ask.

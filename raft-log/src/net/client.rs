@@ -86,11 +86,22 @@ impl Client {
     }
 
     async fn connect(&self, channel: Channel) -> Result<Connection, CallError> {
-        let connected = self.caller.connect(self.target, &self.node, channel, CONNECT_PATIENCE).await;
+        let node = self.known()?;
+        let connected = self.caller.connect(self.target, &node, channel, CONNECT_PATIENCE).await;
         if let Err(CallError::Refused(refusal)) = &connected {
-            tracing::warn!(node = self.target, address = %self.node.address, %refusal, "peer refused");
+            tracing::warn!(node = self.target, address = %node.address, %refusal, "peer refused");
         }
         Ok(connected?.0)
+    }
+
+    /// The peer, once the group knows its store: what a store without a name acknowledges is worth nothing. A member that was
+    /// absent when the group formed got its name after this client was made.
+    fn known(&self) -> Result<Node, CallError> {
+        if self.node.store != 0 {
+            return Ok(self.node.clone());
+        }
+        let known = self.shared.nodes.read().get(&self.target).filter(|node| node.store != 0).cloned();
+        known.ok_or(CallError::Unknown)
     }
 
     fn unreachable(&self, error: &CallError) -> RPCError<Types> {

@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::types::Node;
 
 /// The version of the frames.
-const PROTOCOL_VERSION: u16 = 1;
+const PROTOCOL_VERSION: u16 = 2;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ pub(crate) struct Welcome {
     pub(crate) store: u128,
     /// Whether it belongs to a group already.
     pub(crate) is_formed: bool,
+    /// Whether it holds a classic store's records that no group has yet.
+    pub(crate) has_records: bool,
+    /// Its last index.
+    pub(crate) last: Option<u64>,
 }
 
 /// The answer of a peer that will not.
@@ -73,6 +77,8 @@ pub(crate) enum Refusal {
     StoreReplaced { ours: u128, theirs: u128 },
     #[error("the caller's store is a new one: it must be removed from the group and added again")]
     CallerReplaced,
+    #[error("the group does not know the caller's store yet: it was absent when the group formed")]
+    CallerUnknown,
 }
 
 /// Why a peer cannot be talked to.
@@ -88,6 +94,8 @@ pub(crate) enum CallError {
     Unexpected,
     #[error("no answer in time")]
     TimedOut,
+    #[error("the group does not know its store yet")]
+    Unknown,
 }
 
 /// Who calls, and how.
@@ -147,7 +155,7 @@ impl Caller {
 /// Judges a caller's first words.
 pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> {
     let manifest = shared.log.manifest();
-    let known_store = shared.nodes.read().get(&hello.from).map_or(0, |node| node.store);
+    let known_store = shared.nodes.read().get(&hello.from).map(|node| node.store);
     if hello.protocol != PROTOCOL_VERSION {
         return Err(Refusal::Protocol { ours: hello.protocol, theirs: PROTOCOL_VERSION });
     }
@@ -166,8 +174,19 @@ pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> 
     if hello.to_store != 0 && hello.to_store != manifest.store {
         return Err(Refusal::StoreReplaced { ours: hello.to_store, theirs: manifest.store });
     }
-    if known_store != 0 && known_store != hello.from_store && hello.channel != Channel::Greeting {
-        return Err(Refusal::CallerReplaced);
+    if hello.channel != Channel::Greeting {
+        match known_store {
+            // Whoever claims a member's place before the group knows its store may have been in another group. A node that
+            // holds its own founding entry and no more may have founded in vain, and listens to everybody.
+            Some(0) if shared.log.last().is_some_and(|last| last.index > 0) => {
+                return Err(Refusal::CallerUnknown);
+            }
+            Some(store) if store != 0 && store != hello.from_store => return Err(Refusal::CallerReplaced),
+            Some(_) | None => {}
+        }
     }
-    Ok(Welcome { store: manifest.store, is_formed: shared.is_formed.load(Ordering::Relaxed) })
+    let is_formed = shared.is_formed.load(Ordering::Relaxed);
+    let has_records = shared.log.has_records_of_its_own();
+    let last = shared.log.last().map(|last| last.index);
+    Ok(Welcome { store: manifest.store, is_formed, has_records, last })
 }

@@ -89,6 +89,11 @@ pub(crate) async fn receive_raw(
     first_position: u64,
     next_position: u64,
 ) -> Result<(), CallError> {
+    if log.has_records_of_its_own() {
+        let text =
+            "this store holds records of its own: the group must be formed on it, or its directory emptied";
+        return Err(CallError::Failed(text.to_owned()));
+    }
     if first_position < next_position {
         if log.last().is_some() {
             return Err(CallError::Failed("raw bytes are only copied into an empty log".to_owned()));

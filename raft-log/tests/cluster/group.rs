@@ -263,9 +263,24 @@ impl Group {
     /// A formed group with a leader that is ready.
     pub async fn formed(count: u64, shape: &Shape) -> Self {
         let group = Self::unformed(count, shape);
-        group.replicas[&1].log().initialize(group.addresses()).await.unwrap();
+        group.replicas[&1].log().initialize(group.addresses(), Founding::Everybody).await.unwrap();
         group.leader().await;
         group
+    }
+
+    pub fn replica(&mut self, node: u64) -> &mut Replica {
+        self.replicas.get_mut(&node).unwrap()
+    }
+
+    /// Waits until these and no others are voters.
+    pub async fn voters_are(&self, wanted: &[u64]) {
+        self.until("the voters are as wanted", || {
+            let leader = self.running().find(|replica| replica.status().ready)?;
+            let peers = leader.status().peers;
+            let voters: Vec<u64> = peers.iter().filter(|peer| peer.is_voter).map(|peer| peer.node).collect();
+            (voters == wanted).then_some(())
+        })
+        .await;
     }
 
     pub fn root(&self) -> &Path {

@@ -1,12 +1,13 @@
 //! What a group of replicas promises, shown on real sockets and real files.
 
+mod forming;
 mod group;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use group::{Group, Replica, Shape};
-use raft_log::{FlushMode, GroupError, LogError, ProposeError, Role};
+use raft_log::{FlushMode, Founding, GroupError, LogError, ProposeError, Role};
 
 fn numbers(from: u64, count: u64) -> Vec<u64> {
     (from..from + count).collect()
@@ -155,7 +156,7 @@ async fn a_wiped_replica_is_not_taken_for_the_old_voter_and_catches_up_once_read
     group.replicas.get_mut(&wiped).unwrap().start();
     group.write_many(300, 50, 500).await;
     assert_eq!(group.replicas[&wiped].applied(), None, "nobody replicates to a stranger");
-    let refused = group.replicas[&wiped].log().initialize(group.addresses()).await;
+    let refused = group.replicas[&wiped].log().initialize(group.addresses(), Founding::Everybody).await;
     assert!(matches!(refused, Err(GroupError::AlreadyFormed)), "{refused:?}");
     readmit(&group, wiped).await;
     group.converge().await;
@@ -255,7 +256,7 @@ async fn a_classic_store_becomes_the_first_replica_and_the_others_copy_its_recor
         }
     }
     first.try_start(classic.len() as u64).unwrap();
-    group.replicas[&1].log().initialize(group.addresses()).await.unwrap();
+    group.replicas[&1].log().initialize(group.addresses(), Founding::Everybody).await.unwrap();
     group.write_many(0, 200, 500).await;
     group.converge().await;
     group.assert_identical();
