@@ -9,7 +9,9 @@ use crate::batch::{Batch, Completions};
 use crate::config::{Fatal, FlushMode};
 use crate::log::Opening;
 use crate::manifest::Shape;
+use crate::probation::{Beginning, Probation};
 use crate::sink::{Applied, ApplySink, Restore, SinkError};
+use crate::slot_file::SlotFile;
 use crate::snapshot::Snapshots;
 use crate::state_machine::StateMachine;
 
@@ -52,8 +54,10 @@ fn open(flush: FlushMode) -> (LogStore, StateMachine) {
         fatal: fatal.clone(),
     };
     let log = Arc::new(Log::open(opening).unwrap());
-    let snapshots = Arc::new(Snapshots::open(disk, "/raft/snapshots".into(), false).unwrap());
-    let shared = Arc::new(Shared::new(1, log, snapshots, fatal, false).unwrap());
+    let snapshots = Arc::new(Snapshots::open(disk.clone(), "/raft/snapshots".into(), false).unwrap());
+    let probation = SlotFile::open(&*disk, "/raft/probation".as_ref()).unwrap();
+    let probation = Probation::open(probation, Beginning::New).unwrap();
+    let shared = Arc::new(Shared::new(1, log, snapshots, fatal, probation).unwrap());
     let machine = StateMachine::open(shared.clone(), Box::new(Forgetful)).unwrap();
     (LogStore::new(shared, Box::new(NoStamps)), machine)
 }

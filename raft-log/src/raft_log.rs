@@ -26,8 +26,10 @@ use crate::log::{Log, Opening};
 use crate::manifest::Shape;
 use crate::net::handshake::{CallError, Caller, Channel, Welcome};
 use crate::net::server;
+use crate::probation::{Beginning, Probation};
 use crate::shared::Shared;
 use crate::sink::{ApplySink, Stamper};
+use crate::slot_file::SlotFile;
 use crate::snapshot::Snapshots;
 use crate::start::{self, Started, Thread};
 use crate::state_machine::StateMachine;
@@ -87,6 +89,7 @@ impl RaftLog {
             flush_interval: config.flush_interval,
             fatal: config.fatal.clone(),
         })?);
+        let probation = SlotFile::open(&*disk, &config.directory.join("probation"))?;
         let snapshots = Arc::new(Snapshots::open(disk, config.directory.join("snapshots"), log.lost_copy)?);
         if let Some(purged) = log.purged()
             && snapshots.current().is_none()
@@ -95,8 +98,13 @@ impl RaftLog {
         }
         // A vote is always durable: it tells a member that lost its whole log from a node that never was one.
         let was_member = log.last().is_some() || log.vote().is_some();
-        let is_on_probation = config.flush == FlushMode::Async && log.lost_power && was_member;
-        let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), is_on_probation);
+        let beginning = match config.flush {
+            _ if !was_member => Beginning::New,
+            FlushMode::Async if log.lost_power => Beginning::Behind,
+            FlushMode::Async | FlushMode::Sync => Beginning::Member,
+        };
+        let probation = Probation::open(probation, beginning)?;
+        let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), probation);
         let shared =
             Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
         let caller = start::caller(&config, &shared);
@@ -259,11 +267,10 @@ impl RaftLog {
         .map_err(GroupError::from)
     }
 
-    /// Lets this node vote although its machine lost power and no leader is there to catch up with: an operator's word that
+    /// Lets this node vote although it lacks entries and no leader is there to catch up with: an operator's word that
     /// losing what the others may lack is better than waiting.
     pub async fn trust(&self) -> Result<(), GroupError> {
-        if self.shared.trust() {
-            self.raft.0.runtime_config().elect(true);
+        if self.shared.probation.trust().map_err(LogError::from)? {
             self.shared.changed.notify_one();
         }
         Ok(())
@@ -362,7 +369,7 @@ impl RaftLog {
     async fn greet(&self, node: u64, address: &str) -> Result<Result<Welcome, CallError>, GroupError> {
         let (caller, target) = (self.caller.clone(), Node { address: address.to_owned(), store: 0 });
         self.run(async move {
-            let greeted = caller.connect(node, &target, Channel::Greeting, GREETING_PATIENCE).await;
+            let greeted = caller.connect(node, &target, Channel::Greeting, None, GREETING_PATIENCE).await;
             Ok(greeted.map(|(_, welcome)| welcome))
         })
         .await

@@ -65,7 +65,7 @@ pub async fn repair(
     let mut last_error = GroupError::Refused("there is no peer to ask".to_owned());
     for (node, address) in peers {
         let target = Node { address: address.clone(), store: 0 };
-        let connected = caller.connect(*node, &target, Channel::Control, PATIENCE).await;
+        let connected = caller.connect(*node, &target, Channel::Control, None, PATIENCE).await;
         let treated = match connected {
             Ok((connection, _)) => patient.treat(connection, &mut repaired).await,
             Err(error) => Err(error.into()),

@@ -52,7 +52,7 @@ fn nameless(shared: &Shared) -> BTreeMap<u64, Node> {
 async fn call(raft: &RaftHandle, shared: &Shared, caller: &Caller, status: &Status) {
     let mut absent = nameless(shared);
     let asked = absent.iter().map(|(id, node)| async move {
-        let answer = caller.connect(*id, node, Channel::Greeting, PATIENCE).await;
+        let answer = caller.connect(*id, node, Channel::Greeting, None, PATIENCE).await;
         (*id, Node { address: node.address.clone(), ..Node::default() }, answer)
     });
     let mut found = BTreeMap::new();

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::chores::Chores;
 use crate::config::Fatal;
+use crate::error::LogError;
 use crate::log::Log;
+use crate::memory::Memory;
+use crate::probation::Probation;
 use crate::snapshot::Snapshots;
-use crate::types::{Node, Snapshot, VoteOf};
+use crate::types::{Node, Snapshot};
 
 /// Shared by everything that runs for one log.
 #[derive(Debug)]
@@ -31,7 +34,10 @@ pub(crate) struct Shared {
     blank_term: AtomicU64,
     /// The boundary that retention chose for the next snapshot.
     chosen: Mutex<Option<Snapshot>>,
-    probation: Mutex<Probation>,
+    pub(crate) probation: Probation,
+    pub(crate) memory: Memory,
+    /// How many others make a majority together with this node.
+    pub(crate) witnesses_needed: AtomicUsize,
 }
 
 /// An index and the position behind its entry, written by one thread and read by any.
@@ -57,26 +63,15 @@ impl Mark {
     }
 }
 
-/// Whether this node may vote. A replica with ASYNC_FLUSH whose machine lost power may have lost entries that it
-/// acknowledged: its vote could elect a leader without them. It votes again once it has committed everything that a leader
-/// held after the restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probation {
-    Over,
-    /// Which leader was heard since the restart, and the last index that it held then.
-    Waiting(Option<(VoteOf, u64)>),
-}
-
 impl Shared {
     pub(crate) fn new(
         node: u64,
         log: Arc<Log>,
         snapshots: Arc<Snapshots>,
         fatal: Fatal,
-        is_on_probation: bool,
+        probation: Probation,
     ) -> std::io::Result<Self> {
         let chores = Chores::start(log.segments().clone(), snapshots.clone())?;
-        let probation = if is_on_probation { Probation::Waiting(None) } else { Probation::Over };
         let shared = Self {
             node,
             log,
@@ -89,7 +84,9 @@ impl Shared {
             is_formed: AtomicBool::new(false),
             blank_term: AtomicU64::new(0),
             chosen: Mutex::new(None),
-            probation: Mutex::new(probation),
+            probation,
+            memory: Memory::default(),
+            witnesses_needed: AtomicUsize::new(usize::MAX),
         };
         Ok(shared)
     }
@@ -115,37 +112,33 @@ impl Shared {
         self.chosen.lock().take()
     }
 
-    /// A leader spoke, and holds entries up to `last`.
-    pub(crate) fn heard_leader(&self, vote: VoteOf, last: u64) {
-        let mut probation = self.probation.lock();
-        if let Probation::Waiting(heard) = &mut *probation
-            && vote.committed
-            && heard.is_none_or(|(known, _)| known.leader_id < vote.leader_id)
-        {
-            tracing::info!(leader = %vote, last, "catching up before voting again");
-            *heard = Some((vote, last));
+    /// Another member said what it remembers of this store's acknowledgements: something is missing here, or it is not.
+    pub(crate) fn told(&self, member: u64, remembered: Option<u64>) {
+        let last = self.log.last().map(|last| last.index);
+        if remembered <= last {
+            return self.witness(Some(member));
         }
-    }
-
-    /// Whether votes must be refused.
-    pub(crate) fn is_on_probation(&self) -> bool {
-        *self.probation.lock() != Probation::Over
-    }
-
-    /// Ends the probation when everything that the leader held is committed here; tells whether it just ended.
-    pub(crate) fn end_probation(&self, committed: Option<u64>) -> bool {
-        let mut probation = self.probation.lock();
-        match *probation {
-            Probation::Waiting(Some((_, last))) if committed >= Some(last) => {
-                *probation = Probation::Over;
-                true
+        match self.probation.falls_behind() {
+            Ok(true) => {
+                tracing::error!(
+                    member,
+                    acknowledged = remembered,
+                    last,
+                    "this disk went back: it lacks entries that it acknowledged. No vote before they are here again; find out \
+                     whether an old copy of the disk was put back, or the disk lies about what it keeps"
+                );
+                self.changed.notify_one();
             }
-            Probation::Waiting(_) | Probation::Over => false,
+            Ok(false) => {}
+            Err(error) => self.fatal.stop(&LogError::from(error)),
         }
     }
 
-    /// Ends the probation because an operator said so; tells whether there was one.
-    pub(crate) fn trust(&self) -> bool {
-        std::mem::replace(&mut *self.probation.lock(), Probation::Over) != Probation::Over
+    /// A member, or nobody in a group of one, knows of nothing that is missing here.
+    pub(crate) fn witness(&self, member: Option<u64>) {
+        if self.probation.is_asking() {
+            self.probation.lacks_nothing(member, self.witnesses_needed.load(Ordering::Relaxed));
+            self.changed.notify_one();
+        }
     }
 }

@@ -11,13 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::batcher::{Batcher, Limits};
-use crate::config::{Fatal, FlushMode, RaftLogConfig};
+use crate::config::{Fatal, RaftLogConfig};
 use crate::error::LogError;
 use crate::log_store::{LogStore, REQUEST_BYTES_MAX};
 use crate::net::client::Network;
 use crate::net::handshake::Caller;
 use crate::net::server;
 use crate::raft_log::RaftHandle;
+use crate::recall;
 use crate::roll_call;
 use crate::shared::Shared;
 use crate::sink::{ApplySink, Stamper};
@@ -75,8 +76,9 @@ fn raft_config(config: &RaftLogConfig) -> Result<Config, LogError> {
         max_payload_entries: 1024,
         // A leader that lost its tail would otherwise go on in the same term and give its indexes to other entries.
         enable_leader_restore: Some(false),
-        // A follower whose machine lost power comes back with a shorter log.
-        allow_log_reversion: Some(config.flush == FlushMode::Async),
+        // A follower whose machine lost power, or whose disk was set back, comes back with a shorter log. Without this it is
+        // never brought up to date, and nobody is told; that it does not vote meanwhile is `probation`.
+        allow_log_reversion: Some(true),
         install_snapshot_timeout: 10_000,
         replication_lag_threshold: 64,
         ..Config::default()
@@ -149,16 +151,17 @@ async fn start_on(
     let clients = Network { shared: shared.clone(), caller: caller.clone(), controls: HashMap::new() };
     let raft = RaftHandle::build(config.node, raft_config, clients, store, machine).await;
     let raft = raft.map_err(|error| LogError::Raft(error.to_string()))?;
-    if shared.is_on_probation() {
-        tracing::warn!("this machine lost power: no vote before a leader was caught up with");
-        raft.runtime_config().elect(false);
+    if shared.probation.is_behind() {
+        tracing::warn!("entries may be missing here: no vote before a leader was caught up with");
     }
+    raft.runtime_config().elect(shared.probation.may_vote());
     raft.run();
     let batcher = Arc::new(Batcher::new(limits, shared.clone()));
     let (publish, status) = watch::channel(translate(&raft.metrics().borrow_watched(), &shared));
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::serve(listener, shared.clone(), raft.clone(), frame_bytes_max));
     tasks.spawn(batcher.clone().run(raft.clone()));
+    tasks.spawn(recall::run(shared.clone(), caller.clone()));
     tasks.spawn(roll_call::run(raft.clone(), shared.clone(), caller, status.clone()));
     tasks.spawn(watch_over(raft.clone(), shared, batcher.clone(), publish, config.fatal));
     Ok((Started { raft, batcher, status, runtime }, tasks))
@@ -174,15 +177,22 @@ async fn watch_over(
 ) {
     let metrics = raft.metrics();
     let mut server = raft.server_metrics();
+    let mut may_elect = shared.probation.may_vote();
+    raft.runtime_config().elect(may_elect);
     loop {
         let (status, failure) = {
             let metrics = metrics.borrow_watched();
             (translate(&metrics, &shared), metrics.running_state.as_ref().err().map(ToString::to_string))
         };
         batcher.set_gate(status.ready.then_some(status.term), status.leader);
-        if shared.end_probation(status.committed) {
-            tracing::info!("caught up with what the group had when this machine came back: voting again");
-            raft.runtime_config().elect(true);
+        match shared.probation.catches_up(status.committed) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("caught up with what the group had: voting again"),
+            Err(error) => fatal.stop(&LogError::from(error)),
+        }
+        if shared.probation.may_vote() != may_elect {
+            may_elect = !may_elect;
+            raft.runtime_config().elect(may_elect);
         }
         publish.send_if_modified(|last| std::mem::replace(last, status.clone()) != status);
         if let Some(text) = failure

@@ -48,7 +48,7 @@ pub struct Status {
     /// Whether this node leads, has applied its own blank entry, and knows the store of every voter: proposals are accepted,
     /// reads are up to date.
     pub ready: bool,
-    /// Whether this node neither votes nor asks for votes, because its machine lost power and it has not caught up.
+    /// Whether this node neither votes nor asks for votes, because it lacks entries that it acknowledged.
     pub on_probation: bool,
     /// The last committed index known here.
     pub committed: Option<u64>,
@@ -86,6 +86,8 @@ pub(crate) fn translate(metrics: &RaftMetrics<Types>, shared: &Arc<Shared>) -> S
     let leads = role == Role::Leader && metrics.current_leader == Some(shared.node);
     let voters: Vec<u64> = membership.voter_ids().collect();
     let are_known = membership.nodes().all(|(id, node)| node.store != 0 || !voters.contains(id));
+    shared.memory.stand(leads, metrics.local_committed.map(|id| id.index));
+    shared.witnesses_needed.store(voters.len() / 2, Ordering::Relaxed);
     let matched = |node: &u64| {
         let replication = metrics.replication.as_ref()?;
         replication.get(node)?.map(|id| id.index)
@@ -101,7 +103,7 @@ pub(crate) fn translate(metrics: &RaftMetrics<Types>, shared: &Arc<Shared>) -> S
         term,
         leader: metrics.current_leader,
         ready: leads && shared.blank_term() == term && are_known,
-        on_probation: shared.is_on_probation(),
+        on_probation: shared.probation.is_behind(),
         committed: metrics.local_committed.map(|id| id.index),
         applied: shared.applied.index(),
         applied_position: shared.applied.position(),

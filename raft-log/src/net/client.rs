@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 
 use crate::codec::{self, PlainVote};
 use crate::envelope::EntryId;
+use crate::memory::Acknowledged;
 use crate::net::connection::{Connection, Reader, Writer};
 use crate::net::frame::{
     Control, Controlled, FrameType, PlainTransfer, PlainVoteRequest, decode_appended, encode_append,
@@ -87,11 +88,15 @@ impl Client {
 
     async fn connect(&self, channel: Channel) -> Result<Connection, CallError> {
         let node = self.known()?;
-        let connected = self.caller.connect(self.target, &node, channel, CONNECT_PATIENCE).await;
+        let remembered = self.shared.memory.acknowledged(node.store);
+        let connected =
+            self.caller.connect(self.target, &node, channel, remembered, CONNECT_PATIENCE).await;
         if let Err(CallError::Refused(refusal)) = &connected {
             tracing::warn!(node = self.target, address = %node.address, %refusal, "peer refused");
         }
-        Ok(connected?.0)
+        let (connection, welcome) = connected?;
+        self.shared.told(self.target, welcome.remembered);
+        Ok(connection)
     }
 
     /// The peer, once the group knows its store: what a store without a name acknowledges is worth nothing. A member that was
@@ -196,6 +201,7 @@ impl RaftNetworkV2<Types> for Client {
             };
             let Connection { reader, writer } = self.append_connection().await?;
             let patience = option.soft_ttl().max(APPEND_PATIENCE);
+            let acknowledged = self.shared.memory.of(self.known().map_or(0, |node| node.store));
             let open = Arc::new(AtomicU64::new(0));
             let sending =
                 send_all(self.shared.clone(), writer, stream::iter([first]).chain(input), open.clone());
@@ -207,6 +213,7 @@ impl RaftNetworkV2<Types> for Client {
                 open,
                 patience,
                 is_late: false,
+                acknowledged,
             };
             let answers: BoxStream<'s, AppendResult> =
                 Box::pin(stream::unfold(exchange, |mut exchange| async move {
@@ -303,6 +310,8 @@ struct Exchange<'s> {
     patience: Duration,
     /// No answer came during the last `patience`, although one was due.
     is_late: bool,
+    /// Where the peer's acknowledgements are noted.
+    acknowledged: Acknowledged,
 }
 
 /// Sends every request as it comes.
@@ -329,6 +338,9 @@ impl Exchange<'_> {
             Ok(Ok(matched)) => {
                 self.open.fetch_sub(1, Ordering::Relaxed);
                 self.is_late = false;
+                if let Some(matched) = matched {
+                    self.acknowledged.note(matched.index);
+                }
                 Some(Ok(Ok(matched)))
             }
             // After anything else the peer's side of the stream is over, and so is the connection.

@@ -44,6 +44,8 @@ pub(crate) struct Hello {
     /// The store that the caller expects; 0 for any.
     to_store: u128,
     pub(crate) channel: Channel,
+    /// The last index that the caller knows the called store to have acknowledged.
+    pub(crate) remembered: Option<u64>,
 }
 
 /// The answer of a peer that will talk.
@@ -56,6 +58,8 @@ pub(crate) struct Welcome {
     pub(crate) has_records: bool,
     /// Its last index.
     pub(crate) last: Option<u64>,
+    /// The last index that it knows the caller's store to have acknowledged.
+    pub(crate) remembered: Option<u64>,
 }
 
 /// The answer of a peer that will not.
@@ -117,6 +121,7 @@ impl Caller {
         to: u64,
         node: &Node,
         channel: Channel,
+        remembered: Option<u64>,
         patience: Duration,
     ) -> Result<(Connection, Welcome), CallError> {
         let greet = async {
@@ -132,6 +137,7 @@ impl Caller {
                 to,
                 to_store: node.store,
                 channel,
+                remembered,
             };
             let hello = codec::encode("greeting", &hello).map_err(|_| CallError::Unexpected)?;
             let (frame, payload) = connection.call(FrameType::Hello, &hello).await?;
@@ -188,5 +194,10 @@ pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> 
     let is_formed = shared.is_formed.load(Ordering::Relaxed);
     let has_records = shared.log.has_records_of_its_own();
     let last = shared.log.last().map(|last| last.index);
-    Ok(Welcome { store: manifest.store, is_formed, has_records, last })
+    let remembered = shared.memory.acknowledged(hello.from_store);
+    // A store that is not this member's proves nothing by knowing nothing.
+    if known_store == Some(hello.from_store) {
+        shared.told(hello.from, hello.remembered);
+    }
+    Ok(Welcome { store: manifest.store, is_formed, has_records, last, remembered })
 }

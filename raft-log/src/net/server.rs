@@ -134,7 +134,7 @@ async fn read_requests(
     loop {
         let (FrameType::Append, payload) = reader.read().await? else { return Err(CallError::Unexpected) };
         let frame = decode_append(payload).map_err(|error| CallError::Failed(error.to_string()))?;
-        shared.heard_leader(frame.request.vote, frame.sender_last);
+        shared.probation.heard_leader(frame.request.vote, frame.sender_last);
         if begins_elsewhere(&frame.request, shared) {
             return Err(CallError::Failed("an empty log must begin with this group's snapshot".to_owned()));
         }
@@ -203,7 +203,7 @@ async fn vote(
         last_log_id: request.last.map(LogId::from),
         leadership_transfer: request.is_transfer,
     };
-    let answer = if shared.is_on_probation() {
+    let answer = if !shared.probation.may_vote() {
         let none = PlainVote { term: 0, node: shared.node, is_committed: false };
         let own = shared.log.vote().unwrap_or_else(|| none.into());
         Ok(VoteResponse::new(own, shared.log.last().map(LogId::from), false))

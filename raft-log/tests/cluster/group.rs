@@ -1,7 +1,7 @@
 //! A group of replicas in one process, over real sockets and real files, for the tests beside it.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a replica applied; it survives the replica, as a sink's own files would.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Applications {
     /// Index, position, body of every entry with records.
     pub records: Vec<(u64, u64, Vec<u8>)>,
@@ -117,6 +117,8 @@ pub struct Replica {
     pub applications: Arc<Mutex<Applications>>,
     pub log: Option<RaftLog>,
     pub fatal: Arc<Mutex<Option<String>>>,
+    /// Where it reaches others, when that is not what they say of themselves.
+    pub peer_addresses: HashMap<u64, String>,
     shape: Shape,
     listener: Option<TcpListener>,
     memory: MemDisk,
@@ -132,6 +134,7 @@ impl Replica {
             applications: Arc::default(),
             log: None,
             fatal: Arc::default(),
+            peer_addresses: HashMap::new(),
             shape: shape.clone(),
             listener: Some(listener),
             memory: MemDisk::new(),
@@ -171,6 +174,7 @@ impl Replica {
         config.batch_bytes_max = (self.shape.segment_bytes / 4).min(1024 * 1024) as usize;
         config.proposal_bytes_max = (self.shape.segment_bytes / 2).min(5 * 1024 * 1024) as usize;
         config.prefix_end = prefix_end;
+        config.peer_addresses = self.peer_addresses.clone();
         config.flush_interval = self.shape.flush_interval;
         config
     }
@@ -208,6 +212,30 @@ impl Replica {
     /// As a SIGKILL: nothing is handed over, nothing is flushed.
     pub fn kill(&mut self) {
         self.log = None;
+    }
+
+    /// Copies its disk, and what its sink keeps; it must not run.
+    pub fn copy(&self) -> (PathBuf, Applications) {
+        assert!(self.log.is_none());
+        let copy = self.home.with_extension("copy");
+        copy_all(&self.home, &copy);
+        (copy, self.applications.lock().unwrap().clone())
+    }
+
+    /// Puts an old copy in the place of its disk.
+    pub fn set_back(&mut self, (copy, applications): &(PathBuf, Applications)) {
+        self.wipe();
+        copy_all(copy, &self.home);
+        *self.applications.lock().unwrap() = applications.clone();
+    }
+
+    /// Comes back where those who do not know the new address cannot call it.
+    pub fn move_away(&mut self) -> String {
+        assert!(self.log.is_none());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.address = listener.local_addr().unwrap().to_string();
+        self.listener = Some(listener);
+        self.address.clone()
     }
 
     /// Loses everything.
@@ -398,4 +426,16 @@ fn next_record(body: &[u8], at: usize) -> usize {
             && u64::from_be_bytes(body[next..next + 8].try_into().unwrap()) == own + (next - at) as u64
     };
     (at + 16..body.len()).find(|next| fits(*next)).unwrap_or(body.len())
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

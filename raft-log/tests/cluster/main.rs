@@ -2,6 +2,7 @@
 
 mod forming;
 mod group;
+mod stale;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
