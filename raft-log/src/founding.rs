@@ -65,8 +65,12 @@ pub(crate) fn unreachable(node: u64, address: &str, error: &CallError) -> GroupE
 mod tests {
     use super::*;
 
+    fn welcome(store: u128) -> Welcome {
+        Welcome { store, is_formed: false, has_records: false, last: None, remembered: None, has_room: true }
+    }
+
     fn here(store: u128) -> Option<Result<Welcome, CallError>> {
-        Some(Ok(Welcome { store, is_formed: false, has_records: false, last: None, remembered: None }))
+        Some(Ok(welcome(store)))
     }
 
     fn gone() -> Option<Result<Welcome, CallError>> {
@@ -98,14 +102,14 @@ mod tests {
 
     #[test]
     fn one_member_of_a_group_forbids_a_second_one() {
-        let formed = Some(Ok(Welcome { store: 3, is_formed: true, has_records: false, last: None, remembered: None }));
+        let formed = Some(Ok(Welcome { is_formed: true, ..welcome(3) }));
         let error = decide(vec![None, here(2), formed], Founding::Majority).unwrap_err();
         assert!(matches!(error, GroupError::AlreadyFormed), "{error}");
     }
 
     #[test]
     fn a_group_is_not_formed_past_a_member_with_records() {
-        let classic = Some(Ok(Welcome { store: 3, is_formed: false, has_records: true, last: None, remembered: None }));
+        let classic = Some(Ok(Welcome { has_records: true, ..welcome(3) }));
         let error = decide(vec![None, here(2), classic], Founding::Majority).unwrap_err();
         assert!(matches!(error, GroupError::HasRecords { node: 3 }), "{error}");
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -212,6 +213,32 @@ impl RaftLog {
             raft.change_membership(voters, false).await.map(|_| ()).map_err(|error| refused(&error))
         })
         .await
+    }
+
+    /// Notes whether the owner finds that this node's disk has room: others learn it when they ask.
+    pub fn set_room(&self, has_room: bool) {
+        self.shared.owner_has_room.store(has_room, Ordering::Relaxed);
+    }
+
+    /// Whether this node's disk has room, as the owner and the log find.
+    pub fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    /// Asks the other voters whether their disks have room: those that say so, the one that holds most first.
+    pub async fn voters_with_room(&self) -> Result<Vec<u64>, GroupError> {
+        let mut voters = self.status.borrow().peers.clone();
+        voters.retain(|peer| peer.is_voter && peer.node != self.shared.node);
+        voters.sort_by_key(|peer| std::cmp::Reverse(peer.matched));
+        let asked = voters.iter().map(|peer| self.greet(peer.node, &peer.address));
+        let answers = futures_util::future::join_all(asked).await;
+        let mut with_room = Vec::new();
+        for (peer, answer) in voters.iter().zip(answers) {
+            if answer?.is_ok_and(|welcome| welcome.has_room) {
+                with_room.push(peer.node);
+            }
+        }
+        Ok(with_room)
     }
 
     /// Hands leadership to a voter and waits until it leads.

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     chosen: Mutex<Option<Snapshot>>,
     pub(crate) probation: Probation,
     pub(crate) memory: Memory,
+    /// Whether the owner finds that this node's disk has room.
+    pub(crate) owner_has_room: AtomicBool,
     /// How many others make a majority together with this node.
     pub(crate) witnesses_needed: AtomicUsize,
 }
@@ -86,6 +88,7 @@ impl Shared {
             chosen: Mutex::new(None),
             probation,
             memory: Memory::default(),
+            owner_has_room: AtomicBool::new(true),
             witnesses_needed: AtomicUsize::new(usize::MAX),
         };
         Ok(shared)
@@ -110,6 +113,11 @@ impl Shared {
 
     pub(crate) fn take_boundary(&self) -> Option<Snapshot> {
         self.chosen.lock().take()
+    }
+
+    /// Whether this node's disk has room for more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.owner_has_room.load(Ordering::Relaxed) && self.chores.has_room()
     }
 
     /// Another member said what it remembers of this store's acknowledgements: something is missing here, or it is not.

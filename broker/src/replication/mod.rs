@@ -10,6 +10,7 @@ mod group_log;
 mod in_flight;
 pub(crate) mod retention;
 mod role;
+mod room;
 mod serve;
 mod sink;
 mod stamper;

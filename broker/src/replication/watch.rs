@@ -10,6 +10,7 @@ use super::group::Group;
 use super::group_journal::FLUSH_PERIOD;
 use super::retention;
 use super::role::{self, Act};
+use super::room;
 use super::serve::ReplicaDispatch;
 use crate::metadata::{MetadataCommand, SystemTopicNames, system_groups, system_topics};
 use crate::node::Node;
@@ -40,6 +41,13 @@ pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatc
         tokio::select! {
             () = shutdown.requested() => {}
             () = keep_clean(cleaning, cleaned) => {}
+        }
+    });
+    let (roomy, leading) = (Arc::clone(node), Arc::clone(group));
+    tasks.spawn("raft room", |shutdown| async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = room::keep_leading_where_there_is_room(roomy, leading) => {}
         }
     });
     let flushing = Arc::clone(group);

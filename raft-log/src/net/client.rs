@@ -89,8 +89,7 @@ impl Client {
     async fn connect(&self, channel: Channel) -> Result<Connection, CallError> {
         let node = self.known()?;
         let remembered = self.shared.memory.acknowledged(node.store);
-        let connected =
-            self.caller.connect(self.target, &node, channel, remembered, CONNECT_PATIENCE).await;
+        let connected = self.caller.connect(self.target, &node, channel, remembered, CONNECT_PATIENCE).await;
         if let Err(CallError::Refused(refusal)) = &connected {
             tracing::warn!(node = self.target, address = %node.address, %refusal, "peer refused");
         }

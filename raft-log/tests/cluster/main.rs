@@ -95,6 +95,19 @@ async fn leadership_is_handed_over_on_request_and_on_a_graceful_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_leader_learns_which_voters_have_room() {
+    let mut group = Group::formed(3, &Shape::default()).await;
+    let leader = group.leader().await;
+    let (full, roomy) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    assert_eq!(group.replicas[&leader].log().voters_with_room().await.unwrap().len(), 2);
+    group.replicas[&full].log().set_room(false);
+    assert!(!group.replicas[&full].log().has_room());
+    assert_eq!(group.replicas[&leader].log().voters_with_room().await.unwrap(), [roomy]);
+    group.replica(roomy).kill();
+    assert!(group.replicas[&leader].log().voters_with_room().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_learner_catches_up_gets_a_vote_and_another_member_leaves() {
     let mut group = Group::formed(3, &Shape::default()).await;
     group.write_many(0, 300, 400).await;

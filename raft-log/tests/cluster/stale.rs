@@ -78,7 +78,10 @@ async fn a_replica_whose_disk_was_set_back_does_not_help_to_elect_a_leader_witho
     group.replica(sleeper).start();
     let watched = std::time::Instant::now();
     while watched.elapsed() < Duration::from_millis(2500) {
-        assert!(group.running().all(|replica| !replica.status().ready), "a leader without acknowledged records");
+        assert!(
+            group.running().all(|replica| !replica.status().ready),
+            "a leader without acknowledged records"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(group.replicas[&follower].status().on_probation);
