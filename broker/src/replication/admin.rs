@@ -20,6 +20,9 @@ use crate::reply::{Answer, success};
 
 /// How long a transfer may take; it takes about ten milliseconds.
 const TRANSFER_WITHIN: Duration = Duration::from_secs(3);
+/// How long a change of members is tried.
+const INSIST_FOR: Duration = Duration::from_secs(10);
+const INSIST_AGAIN: Duration = Duration::from_millis(100);
 
 fn group(node: &Node) -> Result<Arc<Group>, BrokerError> {
     node.group
@@ -83,12 +86,12 @@ pub fn add_replica(node: &Arc<Node>, connection: &Arc<Connection>, request: Remo
         if voters.contains(&number) {
             // A wiped replica comes back under its number with a new identity: it has to leave first.
             let others: BTreeSet<u64> = voters.iter().copied().filter(|voter| *voter != number).collect();
-            group.log.change_membership(others).await?;
+            insist(&group, || group.log.change_membership(others.clone())).await?;
         }
-        group.log.add_learner(number, &address).await?;
+        insist(&group, || group.log.add_learner(number, &address)).await?;
         let mut voters = voters;
         voters.insert(number);
-        group.log.change_membership(voters).await
+        insist(&group, || group.log.change_membership(voters.clone())).await
     });
 }
 
@@ -102,7 +105,7 @@ pub fn remove_replica(node: &Arc<Node>, connection: &Arc<Connection>, request: R
     run(caller, asked, |(group, number)| async move {
         let mut voters = voters(&group);
         voters.remove(&number);
-        group.log.change_membership(voters).await
+        insist(&group, || group.log.change_membership(voters.clone())).await
     });
 }
 
@@ -123,6 +126,36 @@ pub fn transfer_leader(node: &Arc<Node>, connection: &Arc<Connection>, request: 
             }
         }
     });
+}
+
+/// Tries again as long as nobody else leads: a leader that has not heard of a majority for an instant refuses changes of
+/// members, and so does one with another change under way. Half a change would leave the operator with a riddle.
+async fn insist<F>(group: &Group, deed: impl Fn() -> F) -> Result<(), GroupError>
+where
+    F: Future<Output = Result<(), GroupError>>,
+{
+    let deadline = tokio::time::Instant::now() + INSIST_FOR;
+    loop {
+        let error = match deed().await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let may_pass = match &error {
+            GroupError::NotLeader { leader } => leader.is_none_or(|leader| leader == group.number),
+            GroupError::Refused(_) | GroupError::TimedOut => true,
+            GroupError::AlreadyFormed
+            | GroupError::TooFewMembers { .. }
+            | GroupError::HasRecords { .. }
+            | GroupError::PeerUnreachable { .. }
+            | GroupError::Stopped
+            | GroupError::Log(_) => false,
+        };
+        if !may_pass || tokio::time::Instant::now() >= deadline {
+            return Err(error);
+        }
+        tracing::info!(%error, "the members are not changed yet");
+        tokio::time::sleep(INSIST_AGAIN).await;
+    }
 }
 
 fn run<T: Send + 'static, F>(caller: Caller, asked: Result<T, BrokerError>, deed: impl FnOnce(T) -> F)

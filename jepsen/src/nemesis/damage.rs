@@ -94,13 +94,13 @@ pub(super) fn rebuild(injector: &Injector, member: Member) -> Result<Option<Stri
     }
     let leader = injector.wait_for_leader(LEADS_WITHIN).filter(|leader| *leader != member);
     let Some(leader) = leader else { return Ok(Some("nobody else leads".to_owned())) };
-    let removed = injector.block_on(injector.probe.remove_replica(leader, member));
+    // A disk is emptied only once its replica is out: otherwise the next victim would cost the group its majority.
+    if !remove_member(injector, leader, member) {
+        return Ok(Some(format!("n{leader} does not remove n{member}, which keeps its disk")));
+    }
     cluster.server_of(member).kill()?;
     wipe(cluster, member)?;
     cluster.start_member(member)?;
-    if !removed {
-        return Ok(Some(format!("n{leader} does not remove n{member}, whose disk is empty")));
-    }
     let deadline = Instant::now() + JOINS_WITHIN;
     while Instant::now() < deadline && !injector.stopping() {
         let leader = injector.wait_for_leader(LEADS_WITHIN).unwrap_or(leader);
@@ -110,6 +110,19 @@ pub(super) fn rebuild(injector: &Injector, member: Member) -> Result<Option<Stri
         injector.wait(Duration::from_millis(500));
     }
     Ok(Some(format!("n{member} was removed and is not taken back")))
+}
+
+/// Asks whoever leads to remove the member, until one does.
+fn remove_member(injector: &Injector, leader: Member, member: Member) -> bool {
+    let deadline = Instant::now() + JOINS_WITHIN;
+    while Instant::now() < deadline && !injector.stopping() {
+        let leader = injector.wait_for_leader(LEADS_WITHIN).unwrap_or(leader);
+        if leader != member && injector.block_on(injector.probe.remove_replica(leader, member)) {
+            return true;
+        }
+        injector.wait(Duration::from_millis(500));
+    }
+    false
 }
 
 fn wipe(cluster: &Cluster, member: Member) -> Result<()> {
