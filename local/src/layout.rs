@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn a_group_whose_ports_are_taken_is_refused_but_a_single_master_moves() {
-        let cases: [(Shape, &str, fn(u16) -> bool); 2] = [
+        type IsFree = fn(u16) -> bool;
+        let cases: [(Shape, &str, IsFree); 2] = [
             (Shape::Single, BROKER_NAME, |port| port != BROKER_PORTS[0]),
             (Shape::Group, "n1", |port| port != BROKER_PORTS[1]),
         ];
