@@ -1,4 +1,4 @@
-//! A thread for disk work that must not stop the thread of the consensus: the next segment, snapshots at boundaries.
+//! A thread for disk work that must not stop the thread of the consensus: the next segment, snapshots at boundaries, landmarks.
 
 use std::io;
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use disk::Segments;
-
+use crate::log::Log;
 use crate::snapshot::Snapshots;
 use crate::types::Snapshot;
 
@@ -21,6 +20,7 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Chore {
     PrepareSegment(u64),
     KeepBoundary(Box<Snapshot>),
+    KeepLandmarks,
 }
 
 /// The thread; it ends when this is dropped.
@@ -31,13 +31,13 @@ pub(crate) struct Chores {
 }
 
 impl Chores {
-    pub(crate) fn start(segments: Arc<Segments>, snapshots: Arc<Snapshots>) -> io::Result<Self> {
+    pub(crate) fn start(log: Arc<Log>, snapshots: Arc<Snapshots>) -> io::Result<Self> {
         let (queue, chores) = sync_channel(WAITING_MAX);
         let has_room = Arc::new(AtomicBool::new(true));
         let room = has_room.clone();
         std::thread::Builder::new()
             .name("raft-chores".to_owned())
-            .spawn(move || run(&chores, &segments, &snapshots, &room))?;
+            .spawn(move || run(&chores, &log, &snapshots, &room))?;
         Ok(Self { queue, has_room })
     }
 
@@ -51,13 +51,18 @@ impl Chores {
         let _ = self.queue.try_send(Chore::KeepBoundary(Box::new(snapshot)));
     }
 
+    /// Describes what became durable, for the next start.
+    pub(crate) fn keep_landmarks(&self) {
+        let _ = self.queue.try_send(Chore::KeepLandmarks);
+    }
+
     /// Whether there was room for the next segment.
     pub(crate) fn has_room(&self) -> bool {
         self.has_room.load(Ordering::Relaxed)
     }
 }
 
-fn run(chores: &Receiver<Chore>, segments: &Segments, snapshots: &Snapshots, has_room: &AtomicBool) {
+fn run(chores: &Receiver<Chore>, log: &Log, snapshots: &Snapshots, has_room: &AtomicBool) {
     let mut failed: Option<u64> = None;
     loop {
         let next = match failed {
@@ -71,11 +76,17 @@ fn run(chores: &Receiver<Chore>, segments: &Segments, snapshots: &Snapshots, has
                 }
                 continue;
             }
+            Ok(Chore::KeepLandmarks) => {
+                if let Err(error) = log.keep_landmarks() {
+                    tracing::warn!(%error, "no landmark: the next start reads more of the log");
+                }
+                continue;
+            }
             Ok(Chore::PrepareSegment(position)) => position,
             Err(RecvTimeoutError::Timeout) => failed.unwrap_or_default(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        failed = match segments.prepare_next(position) {
+        failed = match log.segments().prepare_next(position) {
             Ok(()) => None,
             Err(error) => {
                 if failed.is_none() {

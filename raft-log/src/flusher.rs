@@ -98,6 +98,11 @@ impl Flusher {
         }
     }
 
+    /// Up to where the log is durable.
+    pub(crate) fn synced(&self) -> u64 {
+        self.group.synced()
+    }
+
     /// Syncs everything and waits for it.
     pub(crate) fn flush(&self) -> Result<u64, DiskError> {
         self.group.flush()

@@ -11,6 +11,9 @@ const DENSE_MAX: usize = 64 * 1024;
 /// A sparse point stands for at least this many bytes of log.
 const POINT_BYTES: u64 = 128 * 1024;
 
+/// Indexes and positions, rising.
+pub(crate) type Points = Vec<(u64, u64)>;
+
 /// Positions by index.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -41,6 +44,33 @@ impl Index {
         if is_membership {
             self.memberships.push((index, position));
         }
+    }
+
+    /// Takes on entries that are known from elsewhere, behind all that are here: only sparse points, and all memberships.
+    pub(crate) fn restore(
+        &mut self,
+        points: impl Iterator<Item = (u64, u64)>,
+        memberships: impl Iterator<Item = (u64, u64)>,
+    ) {
+        self.points.extend(points);
+        self.memberships.extend(memberships);
+        self.dense.clear();
+    }
+
+    /// The last point at or before `position`, from which a walk finds what lies there.
+    pub(crate) fn point_at(&self, position: u64) -> Option<(u64, u64)> {
+        let after = self.points.partition_point(|(_, point)| *point <= position);
+        after.checked_sub(1).map(|at| self.points[at])
+    }
+
+    /// The points and the memberships between two positions.
+    pub(crate) fn between(&self, from: u64, to: u64) -> (Points, Points) {
+        let pick = |all: &[(u64, u64)]| {
+            let start = all.partition_point(|(_, position)| *position < from);
+            let end = all.partition_point(|(_, position)| *position < to);
+            all[start..end.max(start)].to_vec()
+        };
+        (pick(&self.points), pick(&self.memberships))
     }
 
     /// An entry at or before `index`, from which a walk finds it: its index and position.

@@ -17,6 +17,7 @@ mod error;
 mod flusher;
 mod founding;
 mod index;
+mod landmarks;
 mod log;
 mod log_store;
 mod manifest;

@@ -21,8 +21,9 @@ use crate::envelope::{ENVELOPE_BYTES, EntryId, EntryKind, Envelope};
 use crate::error::LogError;
 use crate::flusher::Flusher;
 use crate::index::Index;
+use crate::landmarks::Landmarks;
 use crate::manifest::{Manifest, ManifestFile, Shape, boot_id};
-use crate::recovery::{self, Start, head_at, skip_filler};
+use crate::recovery::{self, Recovered, Start, head_at, skip_filler};
 use crate::sink::Stamper;
 use crate::slot_file::SlotFile;
 use crate::types::{LogEntry, LogId, Payload, Stored, Types, VoteOf};
@@ -39,8 +40,9 @@ pub(crate) struct Log {
     vote: Mutex<(SlotFile, Option<VoteOf>)>,
     committed: Mutex<(SlotFile, Option<EntryId>)>,
     mark: Arc<Mutex<SlotFile>>,
-    tail: RwLock<Tail>,
-    flusher: Flusher,
+    pub(crate) tail: RwLock<Tail>,
+    pub(crate) flusher: Flusher,
+    pub(crate) landmarks: Landmarks,
     /// How the last life ended: the machine may have lost bytes that were acknowledged from its page cache.
     pub(crate) lost_power: bool,
     /// A copy of a leader's raw bytes was cut short: what snapshot there is stands for nothing.
@@ -100,7 +102,16 @@ impl Log {
         let was = manifest.manifest.clone();
         let durable = if was.is_resetting { 0 } else { position_of(marked.as_deref()) };
         let start = Start { last: was.purged, last_crc: was.purged_crc, position: was.first_position };
-        let found = recovery::walk(&segments, start, durable)?;
+        let landmarks = Landmarks::open(disk.clone(), directory.join("landmarks"))?;
+        let mut found = Recovered::at(start);
+        if was.is_resetting {
+            drop(landmarks.forget_from(0)?);
+        } else {
+            landmarks.advance(&segments, &mut found)?;
+        }
+        let from = found.end;
+        let durable = durable.max(from);
+        let found = recovery::walk_on(&segments, found, durable)?;
         if found.end < segments.end() && found.end >= segments.start() {
             segments.truncate(found.end)?;
         }
@@ -130,7 +141,7 @@ impl Log {
             purged_crc: was.purged_crc,
             first_position: was.first_position,
         };
-        tracing::info!(end = tail.end, last = ?tail.last, purged = ?tail.purged, lost_power, "log recovered");
+        tracing::info!(from, end = tail.end, last = ?tail.last, purged = ?tail.purged, lost_power, "log recovered");
         let log = Self {
             disk,
             segments,
@@ -141,6 +152,7 @@ impl Log {
             mark,
             tail: RwLock::new(tail),
             flusher,
+            landmarks,
             lost_power,
             lost_copy: was.is_resetting && was.purged.is_none(),
         };
@@ -281,6 +293,7 @@ impl Log {
             }
         };
         self.flusher.flush()?;
+        let _held = self.landmarks.forget_from(cut)?;
         self.mark.lock().write(&cut.to_be_bytes(), true)?;
         self.segments.truncate(cut)?;
         self.flusher.rewind(cut);
@@ -390,6 +403,7 @@ impl Log {
     /// Unlinks all segments; the log goes on at `position`.
     fn clear(&self, position: u64) -> Result<(), LogError> {
         self.flusher.flush()?;
+        let _held = self.landmarks.forget_from(0)?;
         self.mark.lock().write(&0_u64.to_be_bytes(), true)?;
         self.segments.clear()?;
         self.flusher.restart_at(position);
@@ -445,6 +459,7 @@ impl Log {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.flush()?;
         self.keep_purged()?;
+        self.keep_landmarks()?;
         self.change_manifest(|manifest| Manifest { is_clean: true, ..manifest })
     }
 

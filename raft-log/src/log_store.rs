@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::envelope::EntryId;
 use crate::error::LogError;
+use crate::landmarks::APART_BYTES;
 use crate::log::Log;
 use crate::shared::Shared;
 use crate::sink::Stamper;
@@ -30,11 +31,14 @@ pub(crate) struct LogStore {
     stamper: Mutex<Box<dyn Stamper>>,
     /// The start of the last segment for which a successor was asked.
     prepared: Option<u64>,
+    /// The end of the log when landmarks were last asked for.
+    landmarked: u64,
 }
 
 impl LogStore {
     pub(crate) fn new(shared: Arc<Shared>, stamper: Box<dyn Stamper>) -> Self {
-        Self { log: shared.log.clone(), shared, stamper: Mutex::new(stamper), prepared: None }
+        let log = shared.log.clone();
+        Self { landmarked: log.end(), log, shared, stamper: Mutex::new(stamper), prepared: None }
     }
 
     /// Once a segment is half full, has its successor made by the chores thread.
@@ -45,6 +49,17 @@ impl LogStore {
         if end - start > segments.segment_bytes() / 2 && self.prepared != Some(start) {
             self.prepared = Some(start);
             self.shared.chores.prepare_segment(end);
+        }
+    }
+
+    /// Every so often, has what became durable described by the chores thread.
+    fn keep_landmarks(&mut self) {
+        let end = self.log.end();
+        let apart = APART_BYTES.min(self.log.segments().segment_bytes());
+        self.landmarked = self.landmarked.min(end);
+        if end - self.landmarked > apart {
+            self.landmarked = end;
+            self.shared.chores.keep_landmarks();
         }
     }
 
@@ -90,6 +105,7 @@ impl RaftLogStorage<Types> for LogStore {
     {
         let outcome = self.log.append(entries, &mut **self.stamper.get_mut(), callback);
         self.prepare_segment();
+        self.keep_landmarks();
         self.fail(outcome)
     }
 

@@ -85,6 +85,7 @@ enum Deed {
     Vote(u64),
     Commit(EntryId),
     Purge(EntryId),
+    Landmarks,
     Reset(EntryId, u64),
 }
 
@@ -94,18 +95,25 @@ fn history() -> Vec<Deed> {
         Deed::Append(1, 0..3),
         Deed::Commit(id(1, 1)),
         Deed::Append(1, 3..12),
+        Deed::Landmarks,
         Deed::Append(1, 12..30),
+        Deed::Landmarks,
         Deed::Vote(2),
         Deed::TruncateAfter(id(1, 9)),
         Deed::Append(2, 10..14),
+        Deed::Landmarks,
         Deed::Purge(id(1, 5)),
         Deed::TruncateAfter(id(2, 12)),
+        Deed::Landmarks,
         Deed::Append(3, 13..25),
         Deed::Commit(id(3, 20)),
+        Deed::Landmarks,
         Deed::Purge(id(3, 14)),
+        Deed::Landmarks,
         Deed::Vote(4),
         Deed::Reset(id(5, 100), 8 * SEGMENT_BYTES),
         Deed::Append(5, 101..110),
+        Deed::Landmarks,
     ]
 }
 
@@ -123,7 +131,7 @@ impl Model {
             Deed::Append(term, indexes) => self.entries.extend(indexes.clone().map(|index| id(*term, index))),
             Deed::TruncateAfter(last) => self.entries.retain(|entry| entry.index <= last.index),
             Deed::Vote(term) => self.vote = Some(*term),
-            Deed::Commit(_) => {}
+            Deed::Commit(_) | Deed::Landmarks => {}
             Deed::Purge(upto) => {
                 self.purged = Some(*upto);
                 self.entries.retain(|entry| entry.index > upto.index);
@@ -162,6 +170,7 @@ fn perform(log: &Log, deed: &Deed) -> Result<(), LogError> {
             log.save_vote(&VoteOf { leader_id: LeaderId { term, node_id: 1 }, committed: false })
         }
         Deed::Commit(id) => log.save_committed(Some(id)),
+        Deed::Landmarks => log.keep_landmarks(),
         Deed::Purge(upto) => {
             log.purge(upto)?;
             log.keep_purged()
@@ -232,6 +241,57 @@ fn damage_below_the_durable_mark_is_an_error_and_a_torn_tail_is_cut() {
     );
     disk.damage(Path::new(&segment), position % SEGMENT_BYTES + 70);
     assert_eq!(ids(&open(&disk).unwrap()).len(), 20, "nothing was cut meanwhile");
+}
+
+/// Where an entry lies, as a file and a place in it.
+fn place_of(log: &Log, index: u64) -> (String, u64) {
+    let position = log.envelope(index).unwrap().unwrap().position;
+    (format!("/commitlog/{:020}", position - position % SEGMENT_BYTES), position % SEGMENT_BYTES)
+}
+
+#[test]
+fn a_start_reads_what_was_written_since_the_last_landmark_and_no_more() {
+    let disk = MemDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, 1, 0..40).unwrap();
+    log.keep_landmarks().unwrap();
+    append(&log, 1, 40..60).unwrap();
+    let (described, later) = (place_of(&log, 7), place_of(&log, 45));
+    let positions: Vec<_> = (0..60).map(|index| log.envelope(index).unwrap().unwrap().position).collect();
+    drop(log);
+    disk.crash();
+    // A bit of what is described: this start does not look there, `scrub` will.
+    disk.damage(Path::new(&described.0), described.1 + 70);
+    let log = open(&disk).unwrap();
+    assert_eq!((log.last(), log.purged()), (Some(id(1, 59)), None));
+    // Every entry is found, through the sparse points of landmarks or the dense ones of what was walked.
+    for (index, position) in (0..).zip(&positions) {
+        let found = log.envelope(index).unwrap().unwrap();
+        assert_eq!((found.id, found.position), (id(1, index), *position));
+    }
+    append(&log, 2, 60..70).unwrap();
+    drop(log);
+    disk.damage(Path::new(&later.0), later.1 + 70);
+    assert!(matches!(open(&disk), Err(LogError::Damaged { .. })), "what is not described is read");
+}
+
+#[test]
+fn a_log_described_to_its_end_goes_on_behind_it_and_one_without_landmarks_is_read_as_a_whole() {
+    let disk = MemDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, 1, 0..40).unwrap();
+    log.purge(id(1, 9)).unwrap();
+    log.close().unwrap();
+    let described = place_of(&log, 20);
+    drop(log);
+    let log = open(&disk).unwrap();
+    append(&log, 1, 40..50).unwrap();
+    assert_eq!(ids(&log), (10..50).map(|index| id(1, index)).collect::<Vec<_>>());
+    drop(log);
+    disk.damage(Path::new(&described.0), described.1 + 70);
+    drop(open(&disk).unwrap());
+    disk.remove_dir_all(Path::new("/raft/landmarks")).unwrap();
+    assert!(matches!(open(&disk), Err(LogError::Damaged { .. })));
 }
 
 #[test]

@@ -30,16 +30,31 @@ pub(crate) struct Recovered {
     pub(crate) end: u64,
 }
 
+impl Recovered {
+    /// Nothing is found yet.
+    pub(crate) fn at(start: Start) -> Self {
+        Self {
+            index: Index::default(),
+            first: None,
+            last: start.last,
+            last_crc: start.last_crc,
+            last_timestamp: 0,
+            end: start.position,
+        }
+    }
+}
+
 /// Walks from `start` to the end of the log. `durable` is the position up to which everything was durable once.
 pub(crate) fn walk(segments: &Segments, start: Start, durable: u64) -> Result<Recovered, LogError> {
-    let mut found = Recovered {
-        index: Index::default(),
-        first: None,
-        last: start.last,
-        last_crc: start.last_crc,
-        last_timestamp: 0,
-        end: start.position,
-    };
+    walk_on(segments, Recovered::at(start), durable)
+}
+
+/// Walks on from what was found already.
+pub(crate) fn walk_on(
+    segments: &Segments,
+    mut found: Recovered,
+    durable: u64,
+) -> Result<Recovered, LogError> {
     while let Some((envelope, position)) = next_entry(segments, &found)? {
         found.index.push(envelope.id.index, position, envelope.kind == EntryKind::Membership);
         found.first.get_or_insert(envelope.id.index);

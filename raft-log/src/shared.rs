@@ -73,7 +73,7 @@ impl Shared {
         fatal: Fatal,
         probation: Probation,
     ) -> std::io::Result<Self> {
-        let chores = Chores::start(log.segments().clone(), snapshots.clone())?;
+        let chores = Chores::start(log.clone(), snapshots.clone())?;
         let shared = Self {
             node,
             log,
