@@ -83,6 +83,8 @@ pub struct RaftLogConfig {
     pub waiting_max: usize,
     /// The most bytes that wait to be appended. Default 64 MiB.
     pub waiting_bytes_max: usize,
+    /// How long after the whole log was read again it is read once more. Default one hour.
+    pub scrub_interval: Duration,
     /// Where a classic store's records end: the log begins there. 0 for an empty store; later starts ignore it.
     pub prefix_end: u64,
     /// What to do when the log cannot go on.
@@ -117,6 +119,7 @@ impl RaftLogConfig {
             proposal_bytes_max: 5 * 1024 * 1024,
             waiting_max: 20_000,
             waiting_bytes_max: 64 * 1024 * 1024,
+            scrub_interval: Duration::from_secs(3600),
             prefix_end: 0,
             fatal,
         }

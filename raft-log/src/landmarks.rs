@@ -17,7 +17,7 @@ use crate::envelope::{EntryId, Envelope, crc32c};
 use crate::error::LogError;
 use crate::index::Points;
 use crate::log::Log;
-use crate::recovery::{Recovered, head_at, skip_filler};
+use crate::recovery::{Recovered, Start, head_at, skip_filler};
 
 /// Landmarks are renewed when the log grew by this much: the most that a start walks, in about.
 pub(crate) const APART_BYTES: u64 = 64 * 1024 * 1024;
@@ -213,6 +213,19 @@ impl Log {
             segment = end;
         }
         Ok(())
+    }
+
+    /// What lies before the entry at `position`.
+    pub(crate) fn before(&self, position: u64) -> Result<Start, LogError> {
+        let mut start = self.beginning();
+        let point = position.checked_sub(1).and_then(|before| self.tail.read().index.point_at(before));
+        let mut heads = Heads { segments: self.segments(), position: start.position, limit: position };
+        heads.position = point.map_or(heads.position, |(_, point)| point);
+        while let Some(head) = heads.next()? {
+            let end = head.position + u64::from(head.total);
+            start = Start { last: Some(head.id), last_crc: head.crc, position: end };
+        }
+        Ok(start)
     }
 
     fn ground(&self, segment: u64, limit: u64) -> Option<Ground> {

@@ -28,6 +28,9 @@ use crate::sink::Stamper;
 use crate::slot_file::SlotFile;
 use crate::types::{LogEntry, LogId, Payload, Stored, Types, VoteOf};
 
+/// The youngest part of the log, which is read without checking it again.
+const UNCHECKED_BYTES: u64 = 64 * 1024 * 1024;
+
 /// A log.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -229,6 +232,7 @@ impl Log {
         if start >= end {
             return Ok(entries);
         }
+        let checked_below = tail.end.saturating_sub(UNCHECKED_BYTES.min(self.segments.segment_bytes()));
         let (mut index, mut position) =
             tail.index.floor(start).ok_or_else(|| self.damaged(&tail, tail.first_position))?;
         let mut bytes_left = bytes_max;
@@ -241,7 +245,12 @@ impl Log {
                     break;
                 }
                 bytes_left = bytes_left.saturating_sub(total);
-                entries.push(stored_entry(&envelope, self.segments.read(position, total)?)?);
+                let bytes = self.segments.read(position, total)?;
+                // What was just written is in memory; what is read again later comes from a disk.
+                if position < checked_below {
+                    Envelope::check(&bytes)?;
+                }
+                entries.push(stored_entry(&envelope, bytes)?);
             }
             position += u64::from(envelope.total);
             index += 1;
@@ -264,6 +273,17 @@ impl Log {
         };
         let bytes = self.segments.read(position, envelope.total as usize)?;
         stored_entry(&Envelope::check(&bytes)?, bytes).map(Some)
+    }
+
+    /// Up to where everything is durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.flusher.synced()
+    }
+
+    /// Where the entries begin that are not hidden.
+    pub(crate) fn beginning(&self) -> Start {
+        let tail = self.tail.read();
+        Start { last: tail.purged, last_crc: tail.purged_crc, position: tail.first_position }
     }
 
     /// Shares raw bytes of the log, inside one segment and below its end.

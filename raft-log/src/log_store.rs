@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -83,7 +83,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
-        LogReader { log: self.log.clone() }
+        LogReader { shared: self.shared.clone() }
     }
 
     async fn save_vote(&mut self, vote: &VoteOf) -> io::Result<()> {
@@ -121,7 +121,31 @@ impl RaftLogStorage<Types> for LogStore {
 /// A reading side.
 #[derive(Clone)]
 pub(crate) struct LogReader {
-    log: Arc<Log>,
+    shared: Arc<Shared>,
+}
+
+impl LogReader {
+    /// Reads entries; one that the disk gives back damaged is mended first. The log stops if nobody can.
+    async fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<LogEntry>> {
+        let log = &self.shared.log;
+        let mut mended = None;
+        loop {
+            let error = match log.read(range.clone(), bytes_max) {
+                Ok(entries) => return Ok(entries),
+                Err(error) => error,
+            };
+            let (LogError::Damaged { position, .. } | LogError::EntryChecksum { position, .. }) = error
+            else {
+                return Err(error.into_io());
+            };
+            let Some(mender) = self.shared.mender.get().filter(|_| mended != Some(position)) else {
+                return Err(error.into_io());
+            };
+            tracing::error!(%error, "asking the other members for it");
+            mender.mend(&self.shared, position).await.map_err(io::Error::other)?;
+            mended = Some(position);
+        }
+    }
 }
 
 impl RaftLogReader<Types> for LogReader {
@@ -139,15 +163,15 @@ impl RaftLogReader<Types> for LogReader {
             Bound::Excluded(index) => *index,
             Bound::Unbounded => u64::MAX,
         };
-        self.log.read(start..end, usize::MAX).map_err(LogError::into_io)
+        self.read(start..end, usize::MAX).await
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
-        self.log.read(start..end, REQUEST_BYTES_MAX).map_err(LogError::into_io)
+        self.read(start..end, REQUEST_BYTES_MAX).await
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<VoteOf>> {
-        Ok(self.log.vote())
+        Ok(self.shared.log.vote())
     }
 }
 

@@ -69,6 +69,40 @@ pub(crate) fn walk_on(
     Ok(found)
 }
 
+/// What became of reading a stretch of the log again.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    /// There is nothing more to read.
+    End,
+    /// It is good up to here.
+    Upto(Start),
+    /// It is good up to here, and the entry that begins at this position is not.
+    Damaged(Start, u64),
+}
+
+/// Reads entries again from `start` on, as far as `limit` or for about so many bytes.
+pub(crate) fn verify(
+    segments: &Segments,
+    start: Start,
+    limit: u64,
+    bytes_max: u64,
+) -> Result<Verified, LogError> {
+    let mut found = Recovered::at(start);
+    let here = |found: &Recovered| Start { last: found.last, last_crc: found.last_crc, position: found.end };
+    while found.end < limit {
+        if found.end >= start.position + bytes_max {
+            return Ok(Verified::Upto(here(&found)));
+        }
+        let Some((envelope, position)) = next_entry(segments, &found)? else {
+            return Ok(Verified::Damaged(here(&found), skip_filler(segments, found.end)?));
+        };
+        found.last = Some(envelope.id);
+        found.last_crc = envelope.crc;
+        found.end = position + u64::from(envelope.total);
+    }
+    Ok(Verified::End)
+}
+
 /// The entry that follows what was found so far, if one does.
 fn next_entry(segments: &Segments, found: &Recovered) -> Result<Option<(Envelope, u64)>, LogError> {
     let position = skip_filler(segments, found.end)?;

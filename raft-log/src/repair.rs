@@ -25,7 +25,7 @@ use crate::start::frame_bytes_max;
 use crate::types::Node;
 
 /// How long a peer may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -143,17 +143,9 @@ impl Patient {
 
     async fn treat(&self, mut connection: Connection, repaired: &mut Repaired) -> Result<(), Treatment> {
         while let Some((position, before)) = self.damage()? {
-            let head = fetch(&mut connection, position, ENVELOPE_BYTES).await?;
-            let envelope = Envelope::decode(&head).ok_or(CallError::Unexpected)?;
-            let mut bytes = Vec::with_capacity(envelope.total as usize);
-            while bytes.len() < envelope.total as usize {
-                let left = (envelope.total as usize - bytes.len()).clamp(ENVELOPE_BYTES, RAW_BYTES_MAX);
-                let part = fetch(&mut connection, position + bytes.len() as u64, left).await?;
-                bytes.extend_from_slice(&part[..part.len().min(envelope.total as usize - bytes.len())]);
-            }
-            let envelope = Envelope::check(&bytes).map_err(|_| CallError::Unexpected)?;
+            let (envelope, bytes) = fetch_entry(&mut connection, position).await?;
             let follows = self.manifest.first_position == position || envelope.previous_crc == before;
-            if envelope.position != position || !follows {
+            if !follows {
                 return Err(CallError::Unexpected.into());
             }
             write_raw(&self.segments, position, &bytes)?;
@@ -163,6 +155,23 @@ impl Patient {
         }
         Ok(())
     }
+}
+
+/// Fetches the entry that begins at `position`, checked.
+pub(crate) async fn fetch_entry(
+    connection: &mut Connection,
+    position: u64,
+) -> Result<(Envelope, Vec<u8>), CallError> {
+    let head = fetch(connection, position, ENVELOPE_BYTES).await?;
+    let envelope = Envelope::decode(&head).ok_or(CallError::Unexpected)?;
+    let mut bytes = Vec::with_capacity(envelope.total as usize);
+    while bytes.len() < envelope.total as usize {
+        let left = (envelope.total as usize - bytes.len()).clamp(ENVELOPE_BYTES, RAW_BYTES_MAX);
+        let part = fetch(connection, position + bytes.len() as u64, left).await?;
+        bytes.extend_from_slice(&part[..part.len().min(envelope.total as usize - bytes.len())]);
+    }
+    let envelope = Envelope::check(&bytes).map_err(|_| CallError::Unexpected)?;
+    if envelope.position == position { Ok((envelope, bytes)) } else { Err(CallError::Unexpected) }
 }
 
 /// Fetches raw bytes; at least as many as an envelope has, or the peer does not hold them.

@@ -1,8 +1,8 @@
 //! What the parts of a running log tell each other: progress, who the peers are, whether this node may vote yet.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use crate::config::Fatal;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::memory::Memory;
+use crate::mend::Mender;
 use crate::probation::Probation;
 use crate::snapshot::Snapshots;
 use crate::types::{Node, Snapshot};
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     chosen: Mutex<Option<Snapshot>>,
     pub(crate) probation: Probation,
     pub(crate) memory: Memory,
+    /// Who fetches damaged entries from other members; set once everything runs.
+    pub(crate) mender: OnceLock<Arc<Mender>>,
     /// Whether the owner finds that this node's disk has room.
     pub(crate) owner_has_room: AtomicBool,
     /// How many others make a majority together with this node.
@@ -88,6 +91,7 @@ impl Shared {
             chosen: Mutex::new(None),
             probation,
             memory: Memory::default(),
+            mender: OnceLock::new(),
             owner_has_room: AtomicBool::new(true),
             witnesses_needed: AtomicUsize::new(usize::MAX),
         };

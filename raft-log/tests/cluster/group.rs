@@ -96,6 +96,7 @@ pub struct Shape {
     /// Disks in memory, which can lose power.
     pub in_memory: bool,
     pub flush_interval: Duration,
+    pub scrub_interval: Duration,
 }
 
 impl Default for Shape {
@@ -106,6 +107,7 @@ impl Default for Shape {
             heartbeat_ms: 50,
             in_memory: false,
             flush_interval: Duration::from_millis(500),
+            scrub_interval: Duration::from_secs(3600),
         }
     }
 }
@@ -176,6 +178,7 @@ impl Replica {
         config.prefix_end = prefix_end;
         config.peer_addresses = self.peer_addresses.clone();
         config.flush_interval = self.shape.flush_interval;
+        config.scrub_interval = self.shape.scrub_interval;
         config
     }
 
@@ -212,6 +215,13 @@ impl Replica {
     /// As a SIGKILL: nothing is handed over, nothing is flushed.
     pub fn kill(&mut self) {
         self.log = None;
+    }
+
+    /// Flips a bit under the running log.
+    pub fn damage(&self, position: u64) {
+        let segments = self.segments().unwrap();
+        let byte = segments.read(position, 1).unwrap()[0] ^ 1;
+        segments.write_at(position, &[std::io::IoSlice::new(&[byte])]).unwrap();
     }
 
     /// Copies its disk, and what its sink keeps; it must not run.
