@@ -11,7 +11,7 @@ use crate::listeners::{Listeners, Router};
 use crate::node::Node;
 use crate::opening::open_node;
 use crate::registration::Registrar;
-use crate::replication::{Group, ReplicaDispatch, watch};
+use crate::replication::{ReplicaDispatch, watch};
 use daemon::{Shutdown, Tasks};
 use disk::{Disk, RealDisk};
 use remoting::Handler;
@@ -24,8 +24,6 @@ use store::StoreError;
 /// How long a start waits for the name servers, and a stop for the broker's own tasks.
 const FIRST_REGISTRATION: Duration = Duration::from_secs(3);
 const TASKS_STOP: Duration = Duration::from_secs(5);
-/// How long a stop tries to hand leadership over.
-const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// What a broker is started with.
 #[derive(Debug, Default)]
@@ -97,7 +95,7 @@ impl Broker {
     /// Stops: nobody is sent here any more, everybody is answered, everything is kept.
     pub async fn stop(self) -> Result<(), BrokerError> {
         if let Some(group) = &self.node.group {
-            hand_over(group).await;
+            watch::leave(&self.node, group).await;
         }
         self.registration.stop(TASKS_STOP).await;
         self.node.gate.close();
@@ -144,10 +142,4 @@ fn handler(tasks: &Tasks, node: &Arc<Node>) -> Arc<dyn Handler> {
     let dispatch = Arc::new(ReplicaDispatch::new(node, group));
     watch::start(tasks, node, group, &dispatch);
     dispatch
-}
-
-/// Gives the lead away, and goes on forwarding until clients have noticed.
-async fn hand_over(group: &Group) {
-    group.hand_over(HAND_OVER).await;
-    watch::linger(group).await;
 }

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How often silent clients are looked for. Source: RocketMQ `ClientHousekeepingService`.
 pub const EXPIRE_SCAN: Duration = Duration::from_secs(10);
 
+/// The group of the producer inside each consumer. Source: RocketMQ `MixAll.CLIENT_INNER_PRODUCER_GROUP`.
+const CLIENT_INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
+
 /// One client in one group.
 #[derive(Debug, Clone)]
 pub struct Client<C> {
@@ -217,6 +220,17 @@ impl<C: Clone> ClientRegistry<C> {
     /// The producers of a group.
     pub fn producers_of(&self, group: &str) -> Vec<Client<C>> {
         self.producers.groups.get(group).into_iter().flat_map(HashMap::values).cloned().collect()
+    }
+
+    /// Whether any application sends; consumers have a producer of their own for what they send back.
+    pub fn has_producers(&self) -> bool {
+        self.producers.groups.keys().any(|group| &**group != CLIENT_INNER_PRODUCER)
+    }
+
+    /// The producer with this id, whatever its group.
+    pub fn producer(&self, client_id: &str) -> Option<&Client<C>> {
+        let mut producers = self.producers.groups.values().flat_map(HashMap::values);
+        producers.find(|client| &*client.client_id == client_id)
     }
 
     /// All producers by group.

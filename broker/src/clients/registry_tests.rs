@@ -115,3 +115,15 @@ fn a_topic_finds_the_groups_that_consume_it() {
     assert!(registry.subscription("G", "U").is_some_and(|(_, subscription)| subscription.is_none()));
     assert!(registry.subscription("none", "T").is_none());
 }
+
+#[test]
+fn the_producer_inside_a_consumer_is_no_producer() {
+    let mut registry = registry();
+    let now = Instant::now();
+    registry.register_producer("CLIENT_INNER_PRODUCER", &client(1, now));
+    assert!(!registry.has_producers());
+    registry.register_producer("P", &client(1, now));
+    assert!(registry.has_producers());
+    registry.closed(1);
+    assert!(!registry.has_producers());
+}

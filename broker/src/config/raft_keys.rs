@@ -1,5 +1,6 @@
 //! The keys of Raft mode, under the names that DLedger gave them, so that a DLedger file runs as it is.
 
+use daemon::Seconds;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -18,6 +19,9 @@ daemon::settings! {
         preferred_leaders: String = String::new(), "preferredLeaderIds";
         /// The same, by DLedger's older name.
         preferred_leader: String = String::new(), "preferredLeaderId";
+        /// How long a stopping replica goes on forwarding after it gave the lead away, while producers are connected, in
+        /// seconds: they ask for their routes every 30 s.
+        hand_over_wait: Seconds = Seconds(35), "handOverWaitTimeSeconds" in 0..=3_600;
     }
 }
 

@@ -118,12 +118,11 @@ pub fn transfer_leader(node: &Arc<Node>, connection: &Arc<Connection>, request: 
             Ok((group(node)?, to))
         });
     run(caller, asked, |(group, to)| async move {
+        let leader = group.log.status().borrow().leader;
         match to {
-            Some(to) => group.log.transfer_leader(to, TRANSFER_WITHIN).await,
-            None => {
-                group.hand_over(TRANSFER_WITHIN).await;
-                Ok(())
-            }
+            _ if leader != Some(group.number) => Err(GroupError::NotLeader { leader }),
+            Some(to) if to == group.number => Ok(()),
+            to => group.hand_over(to, TRANSFER_WITHIN).await,
         }
     });
 }

@@ -1,27 +1,35 @@
 //! A follower's way of answering: ask the leader and hand on what it says.
 //!
-//! Always true: a request is forwarded at most once (a forwarded one that meets no leader is refused, never sent
-//! round); while there is no leader, requests wait, but neither many nor long; a refusal "not served" is said only
-//! while the request has not left this process, afterwards the outcome is unknown and is called so.
+//! Always true: a request that another replica forwarded is never forwarded again (when this replica does not lead after
+//! all, it goes back, and whoever it came from asks the next leader); while there is no leader, requests wait, but neither
+//! many nor long; a refusal "not served" is said only while nobody can have served the request, afterwards the outcome is
+//! unknown and is called so, except for reads, which are asked again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use protocol::RemotingCommand;
 use protocol::header::PullMessageRequestHeader;
+use protocol::{RemotingCommand, RequestCode};
 use remoting::{ClientConfig, Connection, NoRequests, RemotingClient, RemotingError};
 use tokio::runtime::Handle;
 
 use super::standing::{Place, Standing};
 use crate::caller::Caller;
 use crate::error::BrokerError;
+use crate::reply::refusal;
 
 /// Marks a forwarded request.
 const FORWARDED: &str = "forwardedBy";
+/// Marks the answer of a replica that does not lead after all: nothing was done.
+const WENT_BACK: &str = "notLeader";
+/// In an answer that came from the leader: clients of ours look for their route again.
+const ANSWERED_BY: &str = "forwardedTo";
 /// How long a request waits for a leader: clients give up after 3 s (reference 10.1).
 const PARKED_FOR: Duration = Duration::from_millis(2_000);
+/// How long a forwarded request waits here for this replica to lead: whoever it came from waits too.
+const GUEST_PARKED_FOR: Duration = Duration::from_millis(500);
 /// Requests that wait for a leader.
 const PARKED_MAX: usize = 10_000;
 /// Their bytes.
@@ -29,11 +37,19 @@ const PARKED_BYTES_MAX: usize = 64 << 20;
 /// How long a forwarded request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// A request that has not left yet.
-struct Waiting {
-    caller: Caller,
-    request: RemotingCommand,
+/// A request that nobody serves yet.
+pub(crate) struct Waiting {
+    /// Who is to be answered.
+    pub(crate) caller: Caller,
+    /// As the client sent it, or the replica that it comes from.
+    pub(crate) request: RemotingCommand,
     until: Instant,
+}
+
+impl Waiting {
+    fn is_guest(&self) -> bool {
+        self.request.ext_fields.contains(FORWARDED)
+    }
 }
 
 #[derive(Default)]
@@ -42,10 +58,16 @@ struct Parked {
     bytes: usize,
 }
 
-/// Forwards requests to whoever leads.
+/// Forwards requests to whoever leads; clones share what waits.
+#[derive(Clone)]
 pub(crate) struct Forwarder {
+    inner: Arc<Inner>,
+}
+
+/// What answers that come back need.
+struct Inner {
     standing: Arc<Standing>,
-    client: Arc<RemotingClient>,
+    client: RemotingClient,
     runtime: Handle,
     parked: Mutex<Parked>,
     own_address: String,
@@ -53,7 +75,7 @@ pub(crate) struct Forwarder {
 
 impl std::fmt::Debug for Forwarder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Forwarder").field("standing", &self.standing).finish_non_exhaustive()
+        f.debug_struct("Forwarder").field("standing", &self.inner.standing).finish_non_exhaustive()
     }
 }
 
@@ -61,34 +83,73 @@ impl Forwarder {
     /// Must be made on the runtime that serves connections.
     pub(crate) fn new(standing: Arc<Standing>, own_address: String) -> Self {
         let config = ClientConfig { connect_timeout: Duration::from_millis(500), ..ClientConfig::default() };
-        Self {
-            standing,
-            client: Arc::new(RemotingClient::new(config, Arc::new(NoRequests))),
-            runtime: Handle::current(),
-            parked: Mutex::default(),
-            own_address,
-        }
+        let client = RemotingClient::new(config, Arc::new(NoRequests));
+        let runtime = Handle::current();
+        Self { inner: Arc::new(Inner { standing, client, runtime, parked: Mutex::default(), own_address }) }
     }
 
-    /// Takes a request of a client; it will be answered.
+    /// Takes a request of a client or of another replica; it will be answered.
     pub(crate) fn forward(&self, connection: &Arc<Connection>, request: RemotingCommand) {
+        let patience = if request.ext_fields.contains(FORWARDED) { GUEST_PARKED_FOR } else { PARKED_FOR };
         let caller = Caller::of(connection, &request);
-        if request.ext_fields.get(FORWARDED).is_some() {
-            return caller.answer(Err(BrokerError::NotLeader));
-        }
-        self.send_or_park(Waiting { caller, request, until: Instant::now() + PARKED_FOR });
+        self.again(Waiting { caller, request, until: Instant::now() + patience });
     }
 
-    fn send_or_park(&self, waiting: Waiting) {
-        match self.standing.place() {
-            Place::Follows { leader: Some(address), .. } if address != self.own_address => {
-                self.send(address, waiting)
+    /// Looks once more where a request belongs that is not served here.
+    pub(crate) fn again(&self, waiting: Waiting) {
+        Inner::send_or_park(&self.inner, waiting);
+    }
+
+    /// Takes everything that waits for a leader.
+    pub(crate) fn take_parked(&self) -> VecDeque<Waiting> {
+        std::mem::take(&mut *self.inner.parked.lock()).requests
+    }
+
+    /// Whether anything waits for a leader.
+    pub(crate) fn has_parked(&self) -> bool {
+        !self.inner.parked.lock().requests.is_empty()
+    }
+
+    /// Refuses what has waited too long.
+    pub(crate) fn expire(&self, now: Instant) {
+        let mut expired = Vec::new();
+        {
+            let mut parked = self.inner.parked.lock();
+            let (over, left) = std::mem::take(&mut parked.requests)
+                .into_iter()
+                .partition::<VecDeque<_>, _>(|waiting| waiting.until <= now);
+            parked.requests = left;
+            parked.bytes -= over.iter().map(|waiting| waiting.request.body.len()).sum::<usize>();
+            expired.extend(over);
+        }
+        expired.into_iter().for_each(refuse);
+    }
+}
+
+/// Nobody led in time, and nothing was done.
+fn refuse(waiting: Waiting) {
+    let mut answer = refusal(&BrokerError::NotLeader);
+    if waiting.is_guest() {
+        answer.ext_fields.insert(WENT_BACK, "true");
+    }
+    waiting.caller.answer(Ok(answer));
+}
+
+impl Inner {
+    fn send_or_park(this: &Arc<Self>, waiting: Waiting) {
+        match this.standing.place() {
+            Place::Follows { .. } if waiting.is_guest() => refuse(waiting),
+            Place::Follows { leader: Some(address), .. } if address != this.own_address => {
+                Self::send(this, address, waiting);
             }
-            _ => self.park(waiting),
+            _ => this.park(waiting),
         }
     }
 
     fn park(&self, waiting: Waiting) {
+        if waiting.until <= Instant::now() {
+            return refuse(waiting);
+        }
         let bytes = waiting.request.body.len();
         let mut parked = self.parked.lock();
         if parked.requests.len() >= PARKED_MAX || parked.bytes + bytes > PARKED_BYTES_MAX {
@@ -99,66 +160,83 @@ impl Forwarder {
         parked.requests.push_back(waiting);
     }
 
-    /// Takes everything that waits for a leader: the place changed.
-    pub(crate) fn take_parked(&self) -> Vec<(Arc<Connection>, RemotingCommand)> {
-        let requests = std::mem::take(&mut *self.parked.lock()).requests;
-        requests.into_iter().map(|waiting| (waiting.caller.connection.clone(), waiting.request)).collect()
-    }
-
-    /// Refuses what has waited too long.
-    pub(crate) fn expire(&self, now: Instant) {
-        let mut expired = Vec::new();
-        {
-            let mut parked = self.parked.lock();
-            while parked.requests.front().is_some_and(|waiting| waiting.until <= now) {
-                if let Some(waiting) = parked.requests.pop_front() {
-                    parked.bytes -= waiting.request.body.len();
-                    expired.push(waiting);
-                }
-            }
+    /// Sends over the open connection, or makes one first. A leader that cannot be reached is waited for like none.
+    fn send(this: &Arc<Self>, address: String, waiting: Waiting) {
+        if let Some(leader) = this.client.connected(&address) {
+            return Self::hand_over(this, &leader, waiting);
         }
-        for waiting in expired {
-            waiting.caller.answer(Err(BrokerError::NotLeader));
-        }
-    }
-
-    /// Sends over the open connection, or makes one first.
-    fn send(&self, address: String, mut waiting: Waiting) {
-        // Only what leaves bears the mark: what was parked may still be served here, or forwarded, when a leader is found.
-        waiting.request.ext_fields.insert(FORWARDED, &self.own_address);
-        if let Some(leader) = self.client.connected(&address) {
-            return hand_over(&leader, waiting);
-        }
-        let client = Arc::clone(&self.client);
-        self.runtime.spawn(async move {
-            match client.connect(&address).await {
-                Ok(leader) => hand_over(&leader, waiting),
+        let there = Arc::clone(this);
+        this.runtime.spawn(async move {
+            match there.client.connect(&address).await {
+                Ok(leader) => Self::hand_over(&there, &leader, waiting),
                 Err(error) => {
                     tracing::debug!(address, %error, "the leader cannot be reached");
-                    waiting.caller.answer(Err(BrokerError::NotLeader));
+                    there.park(waiting);
                 }
             }
         });
     }
+
+    fn hand_over(this: &Arc<Self>, leader: &Arc<Connection>, waiting: Waiting) {
+        // Only what leaves bears the mark: what comes back may still be served here, or forwarded to another.
+        let mut request = waiting.request.clone();
+        request.ext_fields.insert(FORWARDED, &this.own_address);
+        if waiting.caller.is_oneway() {
+            let _ = leader.oneway(request);
+            return;
+        }
+        let (there, leader_address) = (Arc::clone(this), leader.peer().to_string());
+        leader.call_with(request, patience(&waiting.request), move |outcome| {
+            there.answered(waiting, outcome, &leader_address);
+        });
+    }
+
+    fn answered(
+        &self,
+        waiting: Waiting,
+        outcome: Result<RemotingCommand, RemotingError>,
+        leader_address: &str,
+    ) {
+        match outcome {
+            Ok(answer) if answer.ext_fields.contains(WENT_BACK) => self.park(waiting),
+            Ok(mut answer) => {
+                answer.ext_fields.insert(ANSWERED_BY, leader_address);
+                waiting.caller.answer(Ok(answer));
+            }
+            Err(RemotingError::TooManyCalls { .. } | RemotingError::PeerSlow { .. }) => {
+                waiting.caller.answer(Err(BrokerError::Busy));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the leader did not answer a forwarded request");
+                match waiting.request.request_code() {
+                    Some(code) if is_read(code) && matches!(error, RemotingError::Closed { .. }) => {
+                        self.park(waiting);
+                    }
+                    _ => waiting.caller.answer(Err(BrokerError::OutcomeUnknown)),
+                }
+            }
+        }
+    }
 }
 
-fn hand_over(leader: &Arc<Connection>, waiting: Waiting) {
-    let Waiting { caller, request, .. } = waiting;
-    if caller.is_oneway() {
-        let _ = leader.oneway(request);
-        return;
-    }
-    let timeout = patience(&request);
-    leader.call_with(request, timeout, move |outcome| match outcome {
-        Ok(answer) => caller.answer(Ok(answer)),
-        Err(RemotingError::TooManyCalls { .. } | RemotingError::PeerSlow { .. }) => {
-            caller.answer(Err(BrokerError::Busy))
-        }
-        Err(error) => {
-            tracing::debug!(%error, "the leader did not answer a forwarded request");
-            caller.answer(Err(BrokerError::OutcomeUnknown));
-        }
-    });
+/// Requests that change nothing: when the leader dies over one, the next is asked the same.
+fn is_read(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::PullMessage
+            | RequestCode::LitePullMessage
+            | RequestCode::QueryConsumerOffset
+            | RequestCode::GetMaxOffset
+            | RequestCode::GetMinOffset
+            | RequestCode::SearchOffsetByTimestamp
+            | RequestCode::GetEarliestMsgStoreTime
+            | RequestCode::GetConsumerListByGroup
+            | RequestCode::QueryMessage
+            | RequestCode::GetTopicConfig
+            | RequestCode::GetAllTopicConfig
+            | RequestCode::GetTopicStatsInfo
+            | RequestCode::GetConsumeStats
+    )
 }
 
 /// A pull may be held by the leader for as long as it asked for.

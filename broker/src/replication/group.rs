@@ -26,6 +26,9 @@ use crate::store_config;
 
 /// What Raft itself keeps lies here, under the store's root.
 const DIRECTORY: &str = "raft";
+/// How long a hand-over waits for what is under way, and for one heir to take the lead.
+const FINISHED_WITHIN: Duration = Duration::from_millis(300);
+const TRANSFER_TRY: Duration = Duration::from_millis(300);
 /// How long a stop waits for the log.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// How long a new group waits for all of its members before a majority forms it.
@@ -183,19 +186,46 @@ impl Group {
         self.peers.iter().filter_map(address).collect()
     }
 
-    /// Gives the lead to another voter, and waits until it has it. Without other voters there is nobody to ask.
-    pub(crate) async fn hand_over(&self, patience: Duration) {
+    /// Gives the lead to another voter, or to this one, and waits until it has it. Without other voters there is nobody to
+    /// ask. Nothing is refused meanwhile: what comes is parked, what came before is committed first.
+    pub(crate) async fn hand_over(&self, to: Option<u64>, patience: Duration) -> Result<(), GroupError> {
         let deadline = tokio::time::Instant::now() + patience;
+        let mut outcome = Ok(());
         loop {
             let status = self.log.status().borrow().clone();
-            let Some(heir) = heir(&status, self.number) else { return };
+            if status.role != Role::Leader {
+                return outcome;
+            }
+            let Some(heir) = to.or_else(|| heir(&status, self.number)) else { return Ok(()) };
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if left.is_zero() {
-                return tracing::warn!("nobody took the lead in time");
+                self.standing.release();
+                tracing::warn!(heir, "nobody took the lead in time");
+                return Err(GroupError::TimedOut);
             }
-            if let Err(error) = self.log.transfer_leader(heir, left.min(Duration::from_millis(300))).await {
+            self.finish(left.min(FINISHED_WITHIN)).await;
+            outcome = self.log.transfer_leader(heir, left.min(TRANSFER_TRY)).await;
+            if let Err(error) = &outcome {
                 tracing::debug!(heir, %error, "not taken; asking again");
             }
+        }
+    }
+
+    /// Takes nothing new, and waits until what was taken is committed: then a change of leaders refuses nobody.
+    async fn finish(&self, patience: Duration) {
+        self.standing.hold();
+        let done = async {
+            self.standing.until_served().await;
+            let (tell, told) = tokio::sync::oneshot::channel();
+            // Offsets that wait for company would be forgotten with the lead.
+            self.journal.barrier(Box::new(move |outcome| drop(tell.send(outcome))));
+            let _ = told.await;
+            while !self.in_flight.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(patience, done).await.is_err() {
+            tracing::debug!("handing over although something is still under way");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where messages go in Raft mode: to the replicated log, if this replica leads.
+//! Where messages go in Raft mode: to the replicated log, which refuses them when this replica does not lead.
 
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use store::{MessageStore, Put, StoreError};
 use super::group::Group;
 use super::in_flight::InFlight;
 use super::stamper;
-use super::standing::Standing;
 use crate::message_log::MessageLog;
 
 /// Proposes messages.
@@ -16,26 +15,17 @@ use crate::message_log::MessageLog;
 pub(crate) struct GroupLog {
     log: Arc<RaftLog>,
     store: Arc<MessageStore>,
-    standing: Arc<Standing>,
     in_flight: Arc<InFlight>,
 }
 
 impl GroupLog {
     pub(crate) fn new(group: &Group, store: Arc<MessageStore>) -> Self {
-        Self {
-            log: Arc::clone(&group.log),
-            store,
-            standing: Arc::clone(&group.standing),
-            in_flight: Arc::clone(&group.in_flight),
-        }
+        Self { log: Arc::clone(&group.log), store, in_flight: Arc::clone(&group.in_flight) }
     }
 }
 
 impl MessageLog for GroupLog {
     fn put(&self, put: Put) -> Result<(), StoreError> {
-        if !self.standing.leads() {
-            return Err(StoreError::ShuttingDown);
-        }
         if self.store.is_disk_full() {
             return Err(StoreError::DiskFull { used_percent: 90 });
         }

@@ -48,6 +48,11 @@ impl InFlight {
         }
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.lock().puts.is_empty()
+    }
+
     /// Answers those who have waited too long.
     pub(crate) fn expire(&self, now: Instant) {
         let mut expired = Vec::new();

@@ -12,7 +12,7 @@ use remoting::{Connection, Handler};
 use tokio::runtime::Handle;
 
 use super::duty::{self, Duty};
-use super::forward::Forwarder;
+use super::forward::{Forwarder, Waiting};
 use super::group::Group;
 use crate::caller::Caller;
 use crate::dispatch::Dispatch;
@@ -65,16 +65,27 @@ impl ReplicaDispatch {
         }
     }
 
-    /// The place changed: what waited for a leader goes where it belongs now.
-    pub(crate) fn reconsider_parked(&self) {
-        for (connection, request) in self.forwarder.take_parked() {
-            self.serve(&connection, request);
+    /// What waits for a leader goes where it belongs now, or is refused when it has waited too long.
+    pub(crate) fn reconsider_parked(&self, now: Instant) {
+        self.forwarder.expire(now);
+        for waiting in self.forwarder.take_parked() {
+            let _inside = self.group.standing.enter();
+            self.reconsider(waiting);
         }
     }
 
-    /// Refuses what has waited too long for a leader.
-    pub(crate) fn expire_parked(&self, now: Instant) {
-        self.forwarder.expire(now);
+    /// Whether anything waits for a leader.
+    pub(crate) fn has_parked(&self) -> bool {
+        self.forwarder.has_parked()
+    }
+
+    fn reconsider(&self, waiting: Waiting) {
+        match waiting.request.request_code() {
+            Some(code) if self.group.standing.leads() => {
+                self.lead(&waiting.caller.connection, code, waiting.request);
+            }
+            _ => self.forwarder.again(waiting),
+        }
     }
 
     fn serve(&self, connection: &Arc<Connection>, request: RemotingCommand) {
@@ -94,13 +105,13 @@ impl ReplicaDispatch {
             return self.dispatch.serve(connection, request);
         }
         let (group, dispatch) = (Arc::clone(&self.group), Arc::clone(&self.dispatch));
-        let connection = Arc::clone(connection);
+        let (connection, forwarder) = (Arc::clone(connection), self.forwarder.clone());
         self.runtime.spawn(async move {
-            let caller = Caller::of(&connection, &request);
-            let confirmed = tokio::time::timeout(CONFIRMED_WITHIN, confirm(&group)).await;
-            match confirmed.unwrap_or(Err(BrokerError::NotLeader)) {
-                Ok(()) => dispatch.serve(&connection, request),
-                Err(error) => caller.answer(Err(error)),
+            match tokio::time::timeout(CONFIRMED_WITHIN, confirm(&group)).await {
+                Ok(Ok(())) => dispatch.serve(&connection, request),
+                // Nothing was read yet: whoever leads now is asked.
+                Ok(Err(_)) => forwarder.forward(&connection, request),
+                Err(_) => Caller::of(&connection, &request).answer(Err(BrokerError::NotLeader)),
             }
         });
     }
@@ -138,13 +149,16 @@ impl ReplicaDispatch {
         }
     }
 
-    /// Whether a pull finds a committed message on this replica.
+    /// Whether a pull finds a committed message on this replica, and nothing has to be made for it first.
     fn is_here(&self, request: &RemotingCommand) -> bool {
         let Ok(header) = request.header::<PullMessageRequestHeader>() else { return false };
         let (Ok(queue), Ok(offset)) = (u32::try_from(header.queue_id), u64::try_from(header.queue_offset))
         else {
             return false;
         };
+        if self.node.metadata.group(&header.consumer_group).is_none() {
+            return false;
+        }
         let queue = self.node.store.find_queue(&header.topic, queue);
         queue.is_some_and(|queue| (queue.min_offset()..queue.max_offset()).contains(&offset))
     }
@@ -160,6 +174,7 @@ async fn confirm(group: &Arc<Group>) -> Result<(), BrokerError> {
 
 impl Handler for ReplicaDispatch {
     fn handle(&self, connection: &Arc<Connection>, requests: &mut Vec<RemotingCommand>) {
+        let _inside = self.group.standing.enter();
         for request in requests.drain(..) {
             self.serve(connection, request);
         }

@@ -12,17 +12,24 @@ use super::retention;
 use super::role::{self, Act};
 use super::room;
 use super::serve::ReplicaDispatch;
+use super::standing::Place;
 use crate::metadata::{MetadataCommand, SystemTopicNames, system_groups, system_topics};
 use crate::node::Node;
 
-/// How punctually requests that wait for a leader are refused.
+/// How often the time is looked at: puts and parked requests that have waited too long are answered.
 const TICK: Duration = Duration::from_millis(100);
+/// How often requests that wait for a leader try again: a leader that was just elected may have sent them back.
+const PARKED_TICK: Duration = Duration::from_millis(10);
 /// How often the tables are saved, so that a restart has little to apply again.
 const SAVE_PERIOD: Duration = Duration::from_secs(2);
-/// Longest time that a stop waits for clients to notice the new leader: they ask for routes every 30 s (reference 10.1).
-const LINGER_MAX: Duration = Duration::from_secs(35);
-/// A stop goes on when nobody has asked for the leader here for so long.
+/// How often a stop looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(50);
+/// A stop goes on when no producer is connected and nobody has asked for the leader here for so long.
 const QUIET: Duration = Duration::from_millis(1_000);
+/// A stop without a leader in sight waits so long for one.
+const HEIR_WITHIN: Duration = Duration::from_secs(1);
+/// How long a stop tries to hand leadership over.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// Starts what a replica does by itself.
 pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatch: &Arc<ReplicaDispatch>) {
@@ -66,22 +73,44 @@ pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatc
     });
 }
 
-/// Waits until nobody has asked for the leader here for a while: clients that know an old route are served until their
-/// next look at it.
-pub(crate) async fn linger(group: &Group) {
-    let give_up = tokio::time::Instant::now() + LINGER_MAX;
-    let mut seen = group.strangers.load(Ordering::Relaxed);
+/// Gives the lead away, and goes on forwarding until clients have noticed.
+///
+/// A producer goes on sending to the address that it knows as id 0 until it asks for its routes again, and nothing that a
+/// broker says makes it ask earlier (reference 10.3): a stop that did not wait would cost it every send until then.
+pub(crate) async fn leave(node: &Node, group: &Group) {
+    let wait = node.config.get().raft.hand_over_wait.duration();
+    // Whoever has to lead once more while it waits hands over once more, but does not begin to wait anew.
+    let give_up = Instant::now() + wait;
     loop {
-        let has_leader = group.log.status().borrow().leader.is_some_and(|leader| leader != group.number);
-        if !has_leader || tokio::time::Instant::now() >= give_up {
+        // Nobody there to take it is no reason not to stop.
+        let _ = group.hand_over(None, HAND_OVER).await;
+        linger(node, group, wait, give_up).await;
+        if !group.standing.leads() || Instant::now() >= give_up {
             return;
         }
-        tokio::time::sleep(QUIET).await;
-        let now = group.strangers.load(Ordering::Relaxed);
-        if now == seen {
+    }
+}
+
+/// Waits until no client can take this replica for the leader any more, or nobody else leads.
+async fn linger(node: &Node, group: &Group, wait: Duration, give_up: Instant) {
+    let mut seen = (group.strangers.load(Ordering::Relaxed), Instant::now());
+    let heir_until = Instant::now() + HEIR_WITHIN;
+    loop {
+        let now = Instant::now();
+        let settled = group.standing.settled();
+        let until = settled.map_or(heir_until, |settled| settled + wait);
+        if now >= until.min(give_up) || group.standing.leads() {
             return;
         }
-        seen = now;
+        let strangers = group.strangers.load(Ordering::Relaxed);
+        if strangers != seen.0 {
+            seen = (strangers, now);
+        }
+        // A producer keeps its connection when it moves, so that whether it has moved cannot be seen.
+        if settled.is_some() && !node.clients.read().has_producers() && now >= seen.1 + QUIET {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -109,36 +138,36 @@ impl Watcher {
         loop {
             let announced = self.group.announced.notified();
             self.look(&status.borrow_and_update().clone());
+            let tick = if self.dispatch.has_parked() { PARKED_TICK } else { TICK };
             tokio::select! {
                 () = shutdown.requested() => return,
                 changed = status.changed() => if changed.is_err() { return },
                 () = announced => {}
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(tick) => {}
             }
         }
     }
 
     fn look(&self, status: &raft_log::Status) {
+        let now = Instant::now();
         let address = status.leader.and_then(|leader| self.node.metadata.members.address(leader));
         let before = self.group.standing.place();
         let after = role::place(status, address);
         let acts = role::acts(&before, &after);
         if acts.contains(&Act::StepDown) {
-            self.group.standing.take(super::standing::Place::Leaderless { term: status.term });
+            self.group.standing.take(Place::Leaderless { term: status.term }, now);
             self.step_down();
         }
         if let Some(Act::TakeOver { term }) = acts.iter().find(|act| matches!(act, Act::TakeOver { .. })) {
             self.take_over(*term);
         }
-        if self.group.standing.take(after.clone()) {
+        if self.group.standing.take(after.clone(), now) {
             tracing::info!(?after, "this replica's place");
-            self.dispatch.reconsider_parked();
         }
+        self.dispatch.reconsider_parked(now);
         if acts.contains(&Act::Register) {
             self.node.rounds.ask();
         }
-        let now = Instant::now();
-        self.dispatch.expire_parked(now);
         self.group.in_flight.expire(now);
     }
 

@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod consumers;
 mod delays;
+mod group;
 mod names;
 mod offsets;
 mod pulls;

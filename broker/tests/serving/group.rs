@@ -1,0 +1,309 @@
+//! Three replicas as their clients see them: leaders change, replicas are restarted, and no send fails.
+
+use crate::support::{Client, PATIENCE, Served, messages_of, pull_header, send_request, sent, until_asked};
+use broker::{Broker, Config, Start};
+use protocol::body::{Body, RaftStatusBody};
+use protocol::header::RaftTransferLeaderRequestHeader;
+use protocol::{RemotingCommand, RequestCode};
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Below the range from which the system takes ports for outgoing connections.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+fn free_port() -> u16 {
+    loop {
+        // A fast port lies two below each broker's, and belongs to nobody else.
+        let step = NEXT_PORT.fetch_add(4, Ordering::Relaxed);
+        let port = 13_000 + ((std::process::id() % 1_000) as u16 * 16 + step) % 16_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A group of three; a replica that is away is `None`.
+struct Trio {
+    directories: Vec<Arc<TempDir>>,
+    ports: Vec<u16>,
+    peers: String,
+    more: Vec<(&'static str, &'static str)>,
+    replicas: Vec<Option<Served>>,
+}
+
+impl Trio {
+    async fn start(more: &[(&'static str, &'static str)]) -> Self {
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let peers: Vec<String> = (0..3).map(|n| format!("n{n}-127.0.0.1:{}", free_port())).collect();
+        let directories = (0..3).map(|_| Arc::new(TempDir::new().expect("a directory"))).collect();
+        let mut trio =
+            Self { directories, ports, peers: peers.join(";"), more: more.to_vec(), replicas: Vec::new() };
+        for number in 0..3 {
+            let replica = trio.start_one(number).await;
+            trio.replicas.push(Some(replica));
+        }
+        trio.leader().await;
+        trio
+    }
+
+    async fn start_one(&self, number: usize) -> Served {
+        let (id, port) = (format!("n{number}"), self.ports[number].to_string());
+        let mut keys = vec![
+            ("enableDLegerCommitLog", "true"),
+            ("dLegerGroup", "broker-a"),
+            ("dLegerPeers", self.peers.as_str()),
+            ("dLegerSelfId", id.as_str()),
+            ("brokerIP1", "127.0.0.1"),
+            ("listenPort", port.as_str()),
+        ];
+        keys.extend(self.more.iter().copied());
+        let directory = &self.directories[number];
+        let (config, bound) = Config::parse(&crate::support::properties(directory, &keys)).expect("valid");
+        assert!(bound.unknown.is_empty(), "{:?}", bound.unknown);
+        let broker = Broker::start(Start { config, config_file: None }).await.expect("the replica starts");
+        Served { broker, directory: Arc::clone(directory), address: self.address(number) }
+    }
+
+    fn address(&self, number: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[number])
+    }
+
+    async fn leads(&self, number: usize) -> bool {
+        let Some(replica) = &self.replicas[number] else { return false };
+        let answer = replica.client().call(RemotingCommand::request(RequestCode::RaftStatus)).await;
+        RaftStatusBody::decode(&answer.body).expect("a status").ready
+    }
+
+    /// Who leads, once somebody does.
+    async fn leader(&self) -> usize {
+        let mut found = None;
+        until_asked("somebody leads", async || {
+            for number in 0..self.replicas.len() {
+                if self.leads(number).await {
+                    found = Some(number);
+                }
+            }
+            found.is_some()
+        })
+        .await;
+        found.expect("somebody leads")
+    }
+
+    async fn hand_over_to(&self, number: usize) {
+        let header = RaftTransferLeaderRequestHeader { node: Some(format!("n{number}").into()) };
+        let asked = self.leader().await;
+        let client = Client::new(&self.address(asked));
+        let answer = client.ask(RequestCode::RaftTransferLeader, &header).await;
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+        until_asked("it leads", async || self.leads(number).await).await;
+    }
+
+    async fn stop_one(&mut self, number: usize) {
+        self.replicas[number].take().expect("it runs").stop().await;
+    }
+
+    async fn start_again(&mut self, number: usize) {
+        let replica = self.start_one(number).await;
+        self.replicas[number] = Some(replica);
+    }
+
+    async fn stop(self) {
+        let stops: Vec<_> = self.replicas.into_iter().flatten().map(|one| tokio::spawn(one.stop())).collect();
+        for stop in stops {
+            stop.await.expect("stopped");
+        }
+    }
+}
+
+/// Producers that go on sending to the address they know, one message after the other.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    acked: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(addresses: &[String]) -> Self {
+        let (is_over, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let lane = |number: usize, address: &String| {
+            let client = Client::new(address);
+            let (is_over, acked) = (Arc::clone(&is_over), Arc::clone(&acked));
+            tokio::spawn(async move {
+                let mut bodies = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    let body = format!("{number}-{}", bodies.len());
+                    let answer = client.call(send_request("TopicA", 0, &body, "")).await;
+                    assert_eq!(answer.code, 0, "{body}: {:?}", answer.remark);
+                    sent(&answer);
+                    bodies.push(body);
+                    acked.fetch_add(1, Ordering::Relaxed);
+                }
+                bodies
+            })
+        };
+        let tasks = addresses.iter().enumerate().map(|(number, address)| lane(number, address)).collect();
+        Self { is_over, acked, tasks }
+    }
+
+    async fn flows(&self) {
+        let before = self.acked.load(Ordering::Relaxed);
+        until_asked("sends flow", async || {
+            // A lane that failed never comes back: its own words say more than our patience.
+            self.tasks.iter().any(|task| task.is_finished())
+                || self.acked.load(Ordering::Relaxed) > before + 50
+        })
+        .await;
+    }
+
+    /// Ends the load; what every lane got acknowledged, in its order.
+    async fn end(self) -> Vec<Vec<String>> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut lanes = Vec::new();
+        for task in self.tasks {
+            lanes.push(task.await.expect("no send of this lane failed"));
+        }
+        lanes
+    }
+}
+
+/// Everything in the queue, in its order.
+async fn stored(address: &str) -> Vec<String> {
+    let client = Client::new(address);
+    let (mut bodies, mut offset) = (Vec::new(), 0);
+    loop {
+        let answer = client.ask(RequestCode::PullMessage, &pull_header("G", "TopicA", 0, offset)).await;
+        let pulled = crate::support::pulled(&answer);
+        if pulled.code != 0 {
+            assert_eq!(pulled.code, 19, "{}", pulled.remark);
+            return bodies;
+        }
+        bodies.extend(messages_of(&answer.body).into_iter().map(|message| message.body));
+        offset = pulled.next;
+    }
+}
+
+/// Every acknowledged message is there, and those of one lane are in their order.
+fn assert_kept(stored: &[String], lanes: &[Vec<String>]) {
+    let mut seen = HashSet::new();
+    let firsts: Vec<&String> = stored.iter().filter(|body| seen.insert(*body)).collect();
+    for (number, lane) in lanes.iter().enumerate() {
+        let prefix = format!("{number}-");
+        let kept: Vec<&String> =
+            firsts.iter().copied().filter(|body| body.starts_with(&prefix)).take(lane.len()).collect();
+        assert_eq!(kept, lane.iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_hand_over_and_no_send_to_any_replica_is_refused() {
+    let trio = Trio::start(&[]).await;
+    let addresses: Vec<String> = (0..3).map(|number| trio.address(number)).collect();
+    let load = Load::start(&addresses);
+    load.flows().await;
+    for round in 1..=9 {
+        let leader = trio.leader().await;
+        trio.hand_over_to((leader + 1 + round % 2) % 3).await;
+        load.flows().await;
+    }
+    let lanes = load.end().await;
+    assert_kept(&stored(&trio.address(0)).await, &lanes);
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_parked_on_a_follower_is_forwarded_when_another_replica_comes_to_lead() {
+    let mut trio = Trio::start(&[("handOverWaitTimeSeconds", "0")]).await;
+    // One replica stays behind, so that it cannot come to lead later, when it is the first to return.
+    let leader = trio.leader().await;
+    let (behind, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    Client::new(&trio.address(leader)).send("TopicA", 0, "before", "").await;
+    for number in [behind, other, leader] {
+        trio.stop_one(number).await;
+        if number == behind {
+            Client::new(&trio.address(leader)).send("TopicA", 0, "while it was away", "").await;
+        }
+    }
+    trio.start_again(behind).await;
+    let client = Client::new(&trio.address(behind));
+    let parked = tokio::spawn(async move {
+        // Requests are not parked for ever: one of these is when the two others are there.
+        for number in 0.. {
+            let body = format!("parked-{number}");
+            let answer = client.call(send_request("TopicA", 0, &body, "")).await;
+            match answer.code {
+                0 => return (body, answer),
+                14 => {}
+                code => panic!("{code}: {:?}", answer.remark),
+            }
+        }
+        unreachable!("the loop ends with an acknowledgement")
+    });
+    trio.start_again(leader).await;
+    trio.start_again(other).await;
+    let (body, answer) = parked.await.expect("acknowledged");
+    assert!(answer.ext_fields.contains("forwardedTo"), "{answer:?}");
+    let leader = trio.leader().await;
+    assert_ne!(leader, behind);
+    assert_eq!(stored(&trio.address(leader)).await, ["before", "while it was away", &body]);
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_leader_serves_its_producers_until_they_have_asked_for_their_route() {
+    let mut trio = Trio::start(&[("handOverWaitTimeSeconds", "2")]).await;
+    let leader = trio.leader().await;
+    let client = Client::new(&trio.address(leader));
+    client.heartbeat(&crate::support::producer("c1", "PG")).await;
+    client.send("TopicA", 0, "before", "").await;
+    let began = Instant::now();
+    let stop = tokio::spawn(trio.replicas[leader].take().expect("it runs").stop());
+    let mut forwarded = 0;
+    while began.elapsed() < Duration::from_millis(1_500) {
+        let answer = client.call(send_request("TopicA", 0, &format!("late-{forwarded}"), "")).await;
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+        forwarded += usize::from(answer.ext_fields.contains("forwardedTo"));
+    }
+    assert!(forwarded > 0, "the new leader answered");
+    stop.await.expect("stopped");
+    assert!(began.elapsed() < PATIENCE / 3);
+    // Nobody is connected any more: the next one goes at once.
+    let next = trio.leader().await;
+    let began = Instant::now();
+    trio.stop_one(next).await;
+    assert!(began.elapsed() < PATIENCE / 3);
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_restart_one_after_the_other_and_a_producer_with_an_old_route_sees_no_failed_send() {
+    let mut trio = Trio::start(&[("handOverWaitTimeSeconds", "3")]).await;
+    let mut lanes: Vec<Vec<String>> = vec![Vec::new()];
+    let mut route = trio.leader().await;
+    for _ in 0..3 {
+        let stopping = trio.leader().await;
+        let client = Client::new(&trio.address(route));
+        client.heartbeat(&crate::support::producer("c1", "PG")).await;
+        let began = Instant::now();
+        let stop = tokio::spawn(trio.replicas[stopping].take().expect("it runs").stop());
+        // The producer asks for its route two seconds later.
+        while began.elapsed() < Duration::from_secs(2) {
+            let body = format!("0-{}", lanes[0].len());
+            let answer = client.call(send_request("TopicA", 0, &body, "")).await;
+            assert_eq!(answer.code, 0, "{body}: {:?}", answer.remark);
+            lanes[0].push(body);
+        }
+        route = trio.leader().await;
+        let client = Client::new(&trio.address(route));
+        let body = format!("0-{}", lanes[0].len());
+        client.send("TopicA", 0, &body, "").await;
+        lanes[0].push(body);
+        stop.await.expect("stopped");
+        trio.start_again(stopping).await;
+    }
+    assert_kept(&stored(&trio.address(route)).await, &lanes);
+    trio.stop().await;
+}
