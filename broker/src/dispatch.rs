@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::processor::{
     admin_broker, admin_config, admin_group, admin_offset, admin_reset, admin_stats, admin_topic, ask_client,
     client_manage, consume_stats, consumer_manage, lock_batch, pull_message, query_message, query_queue,
-    queue_offset, send_back, send_message,
+    queue_offset, reply_message, send_back, send_message,
 };
 use crate::replication::admin as raft;
 use crate::reply::{Answer, reply};
@@ -36,6 +36,7 @@ fn deed(code: RequestCode) -> Option<Deed> {
         RequestCode::SendMessage | RequestCode::SendMessageV2 | RequestCode::SendBatchMessage => {
             Own(send_message::send)
         }
+        RequestCode::SendReplyMessage | RequestCode::SendReplyMessageV2 => Own(reply_message::pass_on),
         RequestCode::PullMessage | RequestCode::LitePullMessage => Own(pull_message::pull),
         RequestCode::ConsumerSendMsgBack => Own(send_back::send_back),
 

@@ -100,6 +100,16 @@ pub enum BrokerError {
     #[error("client {client} did not answer: {source}")]
     ClientSilent { client: String, source: RemotingError },
 
+    // answers of clients to each other, in RocketMQ's words
+    #[error("push reply message fail, channel of <{client}> not found.")]
+    ReplyClientOffline { client: String },
+    #[error("reply message properties[REPLY_TO_CLIENT] is null")]
+    ReplyToNobody,
+    #[error("push reply message to {client}fail.")]
+    ReplySilent { client: String },
+    #[error("push reply message to {client} return fail, response code: {code}")]
+    ReplyRefused { client: String, code: i32 },
+
     // admin and queries
     #[error("no message at physical offset {offset}")]
     MessageMissing { offset: i64 },
@@ -195,6 +205,10 @@ impl From<&BrokerError> for ResponseCode {
             | BrokerError::FilterUnserved(_)
             | BrokerError::GroupEmpty { .. }
             | BrokerError::ProducerOffline { .. }
+            | BrokerError::ReplyClientOffline { .. }
+            | BrokerError::ReplyToNobody
+            | BrokerError::ReplySilent { .. }
+            | BrokerError::ReplyRefused { .. }
             | BrokerError::ClientTooOld { .. }
             | BrokerError::MessageMissing { .. }
             | BrokerError::StatsUnknown { .. }

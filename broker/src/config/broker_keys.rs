@@ -59,6 +59,8 @@ daemon::settings! {
         notify_consumer_ids: bool = true, "notifyConsumerIdsChangedEnable", live;
         /// Whether transactional messages are refused.
         reject_transaction: bool = false, "rejectTransactionMessage", live;
+        /// Whether answers to requests between clients are stored too, in the reply topic of the cluster.
+        store_replies: bool = true, "storeReplyMessageEnable", live;
         /// Most topics.
         topics_max: usize = 100_000, "topicsMax" in 100..=10_000_000;
         /// Most consumer groups, and most groups with registered clients.

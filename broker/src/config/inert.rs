@@ -142,7 +142,6 @@ pub const INERT_KEYS: &[&str] = &[
     "transactionCheckInterval",
     "transactionOpMsgMaxSize",
     "transactionOpBatchInterval",
-    "storeReplyMessageEnable",
     "recallMessageEnable",
     "timerWheelEnable",
     "timerPrecisionMs",

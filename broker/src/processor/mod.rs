@@ -19,6 +19,7 @@ pub mod pull_message;
 pub mod query_message;
 pub mod query_queue;
 pub mod queue_offset;
+pub mod reply_message;
 mod runtime_info;
 pub mod send_back;
 pub mod send_message;

@@ -1,13 +1,14 @@
 //! Registration of clients, locks, retries and dead letters.
 
-use crate::support::{Client, consumer, producer, send_header, start, until};
+use crate::support::{Client, consumer, producer, send_header, sent, start, until};
 use protocol::body::{
     Body, ConsumerConnection, ConsumerData, GetConsumerListByGroupResponseBody, HeartbeatData,
     LockBatchRequestBody, LockBatchResponseBody, MessageModel, MessageQueue, UnlockBatchRequestBody,
 };
 use protocol::header::{
     ConsumerSendMsgBackRequestHeader, GetConsumerConnectionListRequestHeader,
-    GetConsumerListByGroupRequestHeader, GetConsumerRunningInfoRequestHeader, UnregisterClientRequestHeader,
+    GetConsumerListByGroupRequestHeader, GetConsumerRunningInfoRequestHeader, ReplyMessageRequestHeader,
+    UnregisterClientRequestHeader,
 };
 use protocol::{RemotingCommand, RequestCode};
 
@@ -236,5 +237,48 @@ async fn a_heartbeat_of_many_new_groups_is_one_change_of_each_table() {
     assert_eq!(counters(), (before.0 + 1, before.1 + 1));
     assert!(metadata.group("G2999").is_some() && metadata.topic("%RETRY%G2999").is_some());
     assert_eq!(members(&client, "G1500").await.1, ["c1"]);
+    served.stop().await;
+}
+
+/// What a client sends that answers the request of another.
+fn answer_to(client_id: &str) -> RemotingCommand {
+    let properties =
+        format!("REPLY_TO_CLIENT\u{1}{client_id}\u{2}CORRELATION_ID\u{1}c-1\u{2}MSG_TYPE\u{1}reply\u{2}");
+    let header = send_header("DefaultCluster_REPLY_TOPIC", 0, &properties);
+    RemotingCommand::request_with(RequestCode::SendReplyMessageV2, &header).with_body("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_pushed_to_whoever_asked_and_stored() {
+    let served = start(&[]).await;
+    let (asking, answering) = (served.client(), served.client());
+    asking.heartbeat(&producer("asking@1", "AskingGroup")).await;
+    let told = sent(&answering.call(answer_to("asking@1")).await);
+    assert_eq!((told.queue, told.offset), (0, 0));
+    assert_eq!(asking.pushes(RequestCode::PushReplyMessageToClient), 1);
+    let push = asking.pushed(RequestCode::PushReplyMessageToClient);
+    let header: ReplyMessageRequestHeader = push.header().expect("the push's header");
+    let text = header.properties.as_deref().unwrap_or_default();
+    assert_eq!(protocol::properties::get(text, "CORRELATION_ID"), Some("c-1"));
+    assert!(protocol::properties::get(text, "PUSH_REPLY_TIME").is_some());
+    assert!(header.born_host.starts_with("/127.0.0.1:"), "{}", &*header.born_host);
+    assert_eq!(&push.body[..], b"an answer");
+    let stored = answering.pull_found("G", "DefaultCluster_REPLY_TOPIC", 0, 0).await;
+    assert_eq!(stored.bodies(), ["an answer"]);
+
+    let answer = answering.call(answer_to("nobody@1")).await;
+    assert_eq!(answer.code, 1);
+    assert_eq!(answer.remark.as_deref(), Some("push reply message fail, channel of <nobody@1> not found."));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_not_stored_where_the_configuration_says_so() {
+    let served = start(&[("storeReplyMessageEnable", "false")]).await;
+    let (asking, answering) = (served.client(), served.client());
+    asking.heartbeat(&producer("asking@1", "AskingGroup")).await;
+    let told = sent(&answering.call(answer_to("asking@1")).await);
+    assert_eq!((told.id.as_str(), told.offset), ("0", 0));
+    assert_eq!(answering.pull("G", "DefaultCluster_REPLY_TOPIC", 0, 0).await.max, 0);
     served.stop().await;
 }

@@ -122,6 +122,12 @@ impl Client {
         *self.pushed.answer_body.lock() = body;
     }
 
+    /// The first such request that the broker sent by itself.
+    pub fn pushed(&self, code: RequestCode) -> RemotingCommand {
+        let requests = self.pushed.requests.lock();
+        requests.iter().find(|request| code == request.code).expect("it was pushed").clone()
+    }
+
     pub fn pushes(&self, code: RequestCode) -> usize {
         self.pushed.requests.lock().iter().filter(|request| code == request.code).count()
     }
