@@ -136,6 +136,7 @@ impl Core {
         timeout: Duration,
     ) -> Result<RemotingCommand, ClientError> {
         let answer = self.remoting.call(address, command, timeout).await?;
+        self.routes.note_answer(&answer);
         match answer.response_code() {
             Some(ResponseCode::Success) => Ok(answer),
             _ => Err(refused(address, answer)),
@@ -215,10 +216,18 @@ pub(crate) fn refused(peer: &str, answer: RemotingCommand) -> ClientError {
     ClientError::Refused { peer: peer.to_owned(), code: answer.code, remark: answer.remark }
 }
 
+/// Old routes are asked for anew at most so often: a replica goes on handing requests on until the name server knows more.
+const OLD_ROUTES_PAUSE: Duration = Duration::from_millis(100);
+
 async fn poll_routes(routes: Arc<Routes>, every: Duration) {
+    let mut next = tokio::time::Instant::now() + every;
     loop {
-        tokio::time::sleep(every).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => next = tokio::time::Instant::now() + every,
+            () = routes.old() => {}
+        }
         routes.refresh_all().await;
+        tokio::time::sleep(OLD_ROUTES_PAUSE).await;
     }
 }
 
@@ -270,9 +279,11 @@ impl Heart {
             return;
         }
         self.told.lock().retain(|address| self.remoting.connected(address).is_some());
+        let addresses = self.addresses();
+        self.take_leave(&addresses).await;
         let body = self.data().encode();
         let mut beats = JoinSet::new();
-        for address in self.addresses() {
+        for address in addresses {
             if !self.told.lock().contains(&address) {
                 let (remoting, timeout) = (self.remoting.clone(), self.call_timeout);
                 let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
@@ -289,6 +300,26 @@ impl Heart {
                 }
                 Ok((address, outcome)) => tracing::debug!(address, ?outcome, "heartbeat not taken"),
                 Err(error) => tracing::debug!(%error, "heartbeat not sent"),
+            }
+        }
+    }
+
+    /// Tells brokers that are no masters any more that our producers have moved: one that stops need not wait for us.
+    async fn take_leave(&self, addresses: &BTreeSet<String>) {
+        let left: Vec<String> = self.told.lock().difference(addresses).cloned().collect();
+        let groups: Vec<String> = self.members.producers.lock().keys().cloned().collect();
+        for address in left {
+            self.told.lock().remove(&address);
+            for group in &groups {
+                let header = UnregisterClientRequestHeader {
+                    client_id: self.id.as_str().into(),
+                    producer_group: Some(group.as_str().into()),
+                    consumer_group: None,
+                };
+                let request = RemotingCommand::request_with(RequestCode::UnregisterClient, &header);
+                if let Err(error) = self.remoting.call(&address, request, self.call_timeout).await {
+                    tracing::debug!(address, %error, "broker not told that we moved");
+                }
             }
         }
     }

@@ -367,6 +367,7 @@ impl Sender {
         let address = self.core.master(&queue.broker_name, &queue.topic).await?;
         let request = self.request(outgoing, &queue);
         let answer = self.core.remoting.call(&address, request, left).await?;
+        self.core.routes.note_answer(&answer);
         let status = match answer.response_code() {
             Some(ResponseCode::Success) => SendStatus::Ok,
             Some(ResponseCode::FlushDiskTimeout) => SendStatus::FlushDiskTimeout,

@@ -14,11 +14,14 @@ use protocol::body::{Body, TopicRouteData};
 use protocol::header::GetRouteInfoRequestHeader;
 use protocol::{RemotingCommand, RequestCode, ResponseCode, topic};
 use remoting::RemotingClient;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::config::ClientConfig;
 use crate::error::ClientError;
 use crate::route::{MASTER_ID, Route};
+
+/// In an answer that a replica handed on from the leader: our route is old. Brokers of RocketMQ never say so.
+const FORWARDED_TO: &str = "forwardedTo";
 
 type Shared = Result<Arc<Route>, ClientError>;
 
@@ -50,6 +53,7 @@ pub struct Routes {
     asking: Mutex<HashMap<String, Arc<OnceCell<Shared>>>>,
     uses: AtomicU64,
     version: watch::Sender<u64>,
+    old: Notify,
 }
 
 impl Routes {
@@ -64,6 +68,7 @@ impl Routes {
             asking: Mutex::default(),
             uses: AtomicU64::new(0),
             version: watch::Sender::new(0),
+            old: Notify::new(),
         }
     }
 
@@ -108,6 +113,18 @@ impl Routes {
                 tracing::debug!(topic, %error, "route not refreshed");
             }
         }
+    }
+
+    /// Looks at an answer of a broker: one that another broker gave says that our routes are old.
+    pub(crate) fn note_answer(&self, answer: &RemotingCommand) {
+        if answer.ext_fields.contains(FORWARDED_TO) {
+            self.old.notify_one();
+        }
+    }
+
+    /// Waits until routes are known to be old.
+    pub(crate) async fn old(&self) {
+        self.old.notified().await;
     }
 
     /// The master's address.
