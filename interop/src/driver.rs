@@ -1,4 +1,4 @@
-//! The Java process that drives the unmodified client: what it prints, what it asks for, when it has taken too long.
+//! The process that drives the unmodified client, in Java or Go: what it prints, what it asks for, when it has taken too long.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use crate::rows::GO;
 use crate::stage::{DELAY_LEVELS, Stage};
 use crate::table::{self, Check};
 use crate::{Run, prepare, server};
@@ -74,6 +75,21 @@ pub(crate) fn play(
 }
 
 fn command(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> anyhow::Result<Command> {
+    let mut command = if deed.client == GO {
+        let mut command = Command::new(prepare::go_binary(&run.root));
+        command.args(["--namesrv", &stage.namesrv(), "--broker", &stage.broker_address()?]);
+        command.args(["--prefix", deed.prefix]);
+        command
+    } else {
+        java(run, stage, deed, directory)?
+    };
+    command.args(deed.groups);
+    command.current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(server::sink(&directory.join("stderr.txt"))?);
+    Ok(command)
+}
+
+fn java(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> anyhow::Result<Command> {
     let home = prepare::rocketmq_home(directory)?;
     let mut command = prepare::java(directory, &home, "768m");
     let patience = if run.lie.is_some() { "4000" } else { "40000" };
@@ -91,9 +107,6 @@ fn command(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> a
     for (name, value) in deed.options {
         command.arg(format!("--{name}")).arg(value);
     }
-    command.args(deed.groups);
-    command.current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.stderr(server::sink(&directory.join("stderr.txt"))?);
     Ok(command)
 }
 

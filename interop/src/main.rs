@@ -102,6 +102,7 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         }
         return Ok(true);
     }
+    let rows = without_go(rows, options.lie.is_some());
     anyhow::ensure!(!rows.is_empty(), "no row's name contains {:?}", options.filter.as_deref().unwrap_or(""));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let run = Run {
@@ -119,6 +120,20 @@ fn run(options: &Options) -> anyhow::Result<bool> {
     let began = Instant::now();
     let outcomes = work_through(&run, rows, options.jobs.max(1));
     Ok(table::finish(&outcomes, began.elapsed(), run.lie.is_some()))
+}
+
+/// Leaves the rows of the Go client out where they cannot be played, and says so.
+fn without_go(mut rows: Vec<Row>, lies: bool) -> Vec<Row> {
+    let reason = if lies {
+        "its driver does not lie"
+    } else if !prepare::has_go() {
+        "there is no Go toolchain"
+    } else {
+        return rows;
+    };
+    let skipped = rows.extract_if(.., |row| row.client == rows::GO);
+    skipped.for_each(|row| table::say(&format!("skip {}: {reason}", row.name)));
+    rows
 }
 
 /// Rows are taken from one list by a few workers; the table keeps the matrix's order.

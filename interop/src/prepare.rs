@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use anyhow::{Context, ensure};
 
 use crate::Run;
-use crate::rows::Row;
+use crate::rows::{GO, Row};
 use crate::server::Flavour;
 use crate::table::say;
 
@@ -31,7 +31,7 @@ pub(crate) fn everything(run: &Run, rows: &[Row], build: bool) -> anyhow::Result
         flavours.extend(row.flavours(run.reference));
     }
     for client in clients {
-        driver(&run.root, client)?;
+        if client == GO { go_driver(&run.root)? } else { driver(&run.root, client)? }
     }
     for flavour in &flavours {
         if let Flavour::Java(version) = flavour {
@@ -83,6 +83,24 @@ fn driver(root: &Path, version: &str) -> anyhow::Result<()> {
         ],
     )?;
     std::fs::write(&made, version).with_context(|| format!("writing {}", made.display()))
+}
+
+/// The driver of the Go client, compiled by the Go toolchain, which keeps what it needs in its own cache.
+fn go_driver(root: &Path) -> anyhow::Result<()> {
+    say("compiling the driver of the Go client …");
+    let mut command = Command::new("go");
+    command.args(["build", "-o"]).arg(go_binary(root)).arg(".").current_dir(root.join("interop/go"));
+    passes(&mut command)
+}
+
+/// Where the compiled driver of the Go client is.
+pub(crate) fn go_binary(root: &Path) -> PathBuf {
+    target(root, "go").join("driver")
+}
+
+/// Whether there is a Go toolchain.
+pub(crate) fn has_go() -> bool {
+    Command::new("go").arg("version").output().is_ok_and(|output| output.status.success())
 }
 
 fn maven(pom: &Path, words: &[String]) -> anyhow::Result<()> {

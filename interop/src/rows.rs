@@ -105,6 +105,31 @@ impl End {
     }
 }
 
+/// What rows call the Go client, where others name a version of the Java client.
+pub(crate) const GO: &str = "go";
+
+/// Scenarios of the Go client, side by side.
+const GO_SCENARIOS: &[&str] = &[
+    "go-send",
+    "go-batch",
+    "go-order",
+    "go-delay",
+    "go-tags",
+    "go-push",
+    "go-broadcast",
+    "go-orderly",
+    "go-pull",
+    "go-retry-dlq",
+    "go-request",
+    "go-admin",
+];
+
+/// The same in a group: one word runs them side by side.
+const GO_IN_A_GROUP: &[&str] = &[
+    "go-send,go-batch,go-order,go-delay,go-tags,go-push,go-broadcast,go-orderly,go-pull,go-retry-dlq,go-request,go-admin",
+    "go-rolling-restart",
+];
+
 /// What a row does.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
@@ -216,6 +241,7 @@ fn quick_rows() -> Vec<Row> {
     vec![
         Row::new("serve: ours, client 4.9.8", "4.9.8", short(OURS, OURS)),
         Row::new("serve: ours, client 5.5.0", "5.5.0", short(OURS, OURS)),
+        go_row(),
         Row::new("meet: our broker, name server 5.3.3", "5.5.0", meeting(JAVA_5, OURS)),
         Row::new("meet: broker 4.9.7, our name server", "4.9.8", meeting(OURS, JAVA_4)),
         hand_over([JAVA_5, OURS, JAVA_5], End::Kill),
@@ -226,6 +252,7 @@ fn classic_rows() -> Vec<Row> {
     vec![
         Row::new("serve: ours, client 4.9.8", "4.9.8", serve(OURS, OURS, true)),
         Row::new("serve: ours, client 5.5.0", "5.5.0", serve(OURS, OURS, true)),
+        go_row(),
         Row::new("meet: our broker, name server 4.9.7", "4.9.8", serve(JAVA_4, OURS, false)),
         Row::new("meet: our broker, name server 5.3.3", "5.5.0", serve(JAVA_5, OURS, false)),
         Row::new("meet: broker 4.9.7, our name server", "4.9.8", serve(OURS, JAVA_4, false)),
@@ -238,6 +265,11 @@ fn classic_rows() -> Vec<Row> {
         hand_over([JAVA_5, OURS, JAVA_5], End::Kill),
         hand_over([OURS, JAVA_5, OURS], End::Kill),
     ]
+}
+
+fn go_row() -> Row {
+    let plan = Plan::Serve { namesrv: OURS, broker: OURS, side_by_side: GO_SCENARIOS, alone: &[] };
+    Row::new("serve: ours, Go client", GO, plan)
 }
 
 fn hand_over(brokers: [Flavour; 3], end: End) -> Row {
@@ -286,6 +318,9 @@ fn group_rows() -> Vec<Row> {
         Row::new("group: leaders paused, client 5.5.0", "5.5.0", plan(&["leader-pause"])),
         Row::new("group: leaders restarted, client 5.5.0", "5.5.0", plan(&["leader-restart"])),
         Row::new("group: leaders killed, client 4.9.8", "4.9.8", plan(&["leader-kill"])),
+        Row::new("group: rolling restart, client 5.5.0", "5.5.0", plan(&["rolling-restart"])),
+        Row::new("group: rolling restart, client 4.9.8", "4.9.8", plan(&["rolling-restart"])),
+        Row::new("group: everything, and a rolling restart, Go client", GO, plan(GO_IN_A_GROUP)),
     ]
 }
 
@@ -310,6 +345,11 @@ mod tests {
         for name in TOGETHER_ALONE {
             assert!(ALONE.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_group_serves_the_go_client_all_that_a_single_master_does() {
+        assert_eq!(GO_IN_A_GROUP[0], GO_SCENARIOS.join(","));
     }
 
     #[test]

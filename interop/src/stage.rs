@@ -110,6 +110,12 @@ impl<'a> Stage<'a> {
         server
     }
 
+    /// Where some broker of the row listens.
+    pub(crate) fn broker_address(&self) -> anyhow::Result<String> {
+        let broker = self.servers.values().find(|server| server.role == Role::Broker);
+        Ok(broker.context("no broker on this stage")?.address())
+    }
+
     /// Starts a server and keeps it by its name.
     pub(crate) fn add(&mut self, mut server: Server) -> anyhow::Result<()> {
         let started = server.start();

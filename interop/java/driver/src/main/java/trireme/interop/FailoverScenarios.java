@@ -19,6 +19,7 @@ final class FailoverScenarios {
         all.put("leader-kill", (world, report) -> failover(world, report, "kill", "start"));
         all.put("leader-pause", (world, report) -> failover(world, report, "pause", "resume"));
         all.put("leader-restart", (world, report) -> failover(world, report, "stop", "start"));
+        all.put("rolling-restart", FailoverScenarios::rollingRestart);
         all.put("slave-serves", FailoverScenarios::slaveServes);
     }
 
@@ -49,6 +50,24 @@ final class FailoverScenarios {
             sampler.join();
         }
         report.saw("ms-to-first-ack", gaps);
+        traffic.settle(report, World.PATIENCE_MS);
+    }
+
+    /** Every replica is stopped in order and started again, one after the other, and no producer sees a failed send. */
+    private static void rollingRestart(World world, Report report) throws Exception {
+        Traffic traffic = new Traffic(world, true);
+        List<Long> stops = new ArrayList<>();
+        for (String name : List.of("n0", "n1", "n2")) {
+            long began = System.nanoTime();
+            world.ask("stop " + name);
+            stops.add((System.nanoTime() - began) / 1_000_000);
+            traffic.untilFlowing(World.PATIENCE_MS);
+            world.ask("start " + name);
+            traffic.untilFlowing(World.PATIENCE_MS);
+        }
+        report.saw("ms-to-stop", stops);
+        int failed = traffic.unknownCount();
+        report.expect(failed == 0, failed + " sends failed, first " + traffic.firstFailures());
         traffic.settle(report, World.PATIENCE_MS);
     }
 

@@ -1,5 +1,6 @@
 package trireme.interop;
 
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -9,6 +10,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -31,9 +33,16 @@ final class Traffic {
     private final AtomicBoolean stop = new AtomicBoolean();
     private final AtomicLong ackedCount = new AtomicLong();
     private final AtomicLong lastAck = new AtomicLong();
+    private final ConcurrentLinkedQueue<String> failures = new ConcurrentLinkedQueue<>();
+    private final AtomicLong open = new AtomicLong();
     private final List<Thread> senders;
 
     Traffic(World world) throws Exception {
+        this(world, false);
+    }
+
+    /** With callbacks, one more thread sends without waiting for answers. */
+    Traffic(World world, boolean callbacks) throws Exception {
         this.world = world;
         topic = world.topic("free", 4);
         ordered = world.topic("ordered", 4);
@@ -46,7 +55,12 @@ final class Traffic {
         DefaultMQProducer producer = world.freshProducer();
         producer.setSendMsgTimeout(3_000);
         producer.start();
-        senders = List.of(sender(producer, topic, null), sender(producer, ordered, 0), sender(producer, ordered, 1));
+        List<Thread> all = new ArrayList<>(
+            List.of(sender(producer, topic, null), sender(producer, ordered, 0), sender(producer, ordered, 1)));
+        if (callbacks) {
+            all.add(caller(producer));
+        }
+        senders = all;
         senders.forEach(Thread::start);
         World.until("the first acknowledgements", () -> ackedCount.get() > 60);
     }
@@ -64,11 +78,47 @@ final class Traffic {
                 } catch (InterruptedException ended) {
                     return;
                 } catch (Exception failed) {
-                    unknown.add(id);
+                    fail(id, failed);
                     pause();
                 }
             }
         }, "sender");
+    }
+
+    private Thread caller(DefaultMQProducer producer) {
+        return new Thread(() -> {
+            for (int i = 0; !stop.get(); i++) {
+                String id = "free-callback-" + i;
+                open.incrementAndGet();
+                try {
+                    producer.send(World.message(topic, "*", id, 120), new SendCallback() {
+                        @Override
+                        public void onSuccess(SendResult result) {
+                            note(id, result);
+                            open.decrementAndGet();
+                        }
+
+                        @Override
+                        public void onException(Throwable failed) {
+                            fail(id, failed);
+                            open.decrementAndGet();
+                        }
+                    });
+                    Thread.sleep(4);
+                } catch (InterruptedException ended) {
+                    return;
+                } catch (Exception failed) {
+                    fail(id, failed);
+                    open.decrementAndGet();
+                    pause();
+                }
+            }
+        }, "caller");
+    }
+
+    private void fail(String id, Throwable failed) {
+        unknown.add(id);
+        failures.add(id + ": " + failed);
     }
 
     private static void pause() {
@@ -99,6 +149,11 @@ final class Traffic {
         return unknown.size();
     }
 
+    /** What went wrong first. */
+    String firstFailures() {
+        return failures.stream().limit(5).toList().toString();
+    }
+
     /** Milliseconds from now until sends are acknowledged again; fails after the patience given. */
     long untilAcked(long patienceMs) throws Exception {
         long began = System.nanoTime();
@@ -119,6 +174,7 @@ final class Traffic {
         for (Thread sender : senders) {
             sender.join();
         }
+        World.until("all callbacks", patienceMs, () -> open.get() == 0);
         Set<String> all = new LinkedHashSet<>(acked);
         Set<String> free = new LinkedHashSet<>(all);
         free.removeIf(id -> !id.startsWith("free"));
