@@ -8,6 +8,7 @@
 mod compare;
 mod cpu;
 mod echo;
+mod failover;
 mod frames;
 mod load;
 mod report;
@@ -59,6 +60,11 @@ enum Command {
         #[command(flatten)]
         load: load::Load,
     },
+    /// Kill and depose the leaders of a group of our own under load, and report how long clients wait.
+    Failover {
+        #[command(flatten)]
+        options: failover::Options,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -71,6 +77,7 @@ fn main() -> anyhow::Result<()> {
                 Ok(())
             }
             Command::Echo { listen } => echo::serve(listen).await,
+            Command::Failover { options } => failover::run(&options).await,
             Command::Compare { broker, pid, rounds, load } => compare::run(broker, pid, rounds, &load).await,
         }
     })
