@@ -12,7 +12,7 @@ use super::retention;
 use super::role::{self, Act};
 use super::room;
 use super::serve::ReplicaDispatch;
-use super::standing::Place;
+use super::standing::{Place, Standing};
 use crate::metadata::{MetadataCommand, SystemTopicNames, system_groups, system_topics};
 use crate::node::Node;
 
@@ -126,6 +126,26 @@ async fn keep_clean(node: Arc<Node>, group: Arc<Group>) {
     }
 }
 
+/// The first leader of a group serves once the topics and groups are there that every broker has: until then a client
+/// would be told that its topic cannot be made. Whoever drops the last of these releases it.
+struct Ready {
+    standing: Arc<Standing>,
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        self.standing.release();
+    }
+}
+
+/// A term that begins.
+struct TakingOver {
+    /// Something was missing; what stands for it is on its way through the log.
+    is_incomplete: bool,
+    /// Kept until the leader is held, or it could be released before.
+    _ready: Arc<Ready>,
+}
+
 struct Watcher {
     node: Arc<Node>,
     group: Arc<Group>,
@@ -158,12 +178,17 @@ impl Watcher {
             self.group.standing.take(Place::Leaderless { term: status.term }, now);
             self.step_down();
         }
-        if let Some(Act::TakeOver { term }) = acts.iter().find(|act| matches!(act, Act::TakeOver { .. })) {
-            self.take_over(*term);
-        }
+        let taking_over = acts.iter().find_map(|act| match act {
+            Act::TakeOver { term } => Some(self.take_over(*term)),
+            Act::StepDown | Act::Register => None,
+        });
         if self.group.standing.take(after.clone(), now) {
             tracing::info!(?after, "this replica's place");
         }
+        if let Some(TakingOver { is_incomplete: true, .. }) = &taking_over {
+            self.group.standing.hold();
+        }
+        drop(taking_over);
         self.dispatch.reconsider_parked(now);
         if acts.contains(&Act::Register) {
             self.node.rounds.ask();
@@ -176,23 +201,31 @@ impl Watcher {
         self.node.arrivals.wake_all();
     }
 
-    fn take_over(&self, term: u64) {
+    /// What is missing is on its way when this returns.
+    fn take_over(&self, term: u64) -> TakingOver {
         self.group.journal.forget_pending();
         // Locks were the old leader's; every consumer renews its own within 20 s, and the first who asks gets it.
         self.node.locks.lock().clear();
         let address = self.node.identity.address.to_string();
         tracing::info!(term, address, "this replica leads");
-        self.propose(MetadataCommand::Announce { node: self.group.number, address });
+        let ready = Arc::new(Ready { standing: Arc::clone(&self.group.standing) });
+        self.propose(MetadataCommand::Announce { node: self.group.number, address }, None);
+        let mut is_incomplete = false;
         if self.node.metadata.topics.read().is_empty() {
             for command in &self.group.inherited {
-                self.propose(command.clone());
+                is_incomplete = true;
+                self.propose(command.clone(), Some(Arc::clone(&ready)));
             }
         }
-        self.propose_missing(term);
+        for command in self.missing(term) {
+            is_incomplete = true;
+            self.propose(command, Some(Arc::clone(&ready)));
+        }
+        TakingOver { is_incomplete, _ready: ready }
     }
 
     /// Topics and groups that every broker has; missing in a new group, or after an upgrade that brings new ones.
-    fn propose_missing(&self, term: u64) {
+    fn missing(&self, term: u64) -> Vec<MetadataCommand> {
         let stamp = crate::metadata::Stamp {
             at_ms: crate::clock::now_ms(),
             state_version: i64::try_from(term).unwrap_or(i64::MAX),
@@ -206,14 +239,16 @@ impl Watcher {
             self.node.metadata.topic(&topic.topic_name).is_none()
                 && !inherited.contains(&topic.topic_name.as_str())
         });
+        let mut missing = Vec::new();
         if !configs.is_empty() {
-            self.propose(MetadataCommand::PutTopics { configs, stamp });
+            missing.push(MetadataCommand::PutTopics { configs, stamp });
         }
         let mut configs = system_groups();
         configs.retain(|group| self.node.metadata.group(&group.group_name).is_none());
         if !configs.is_empty() {
-            self.propose(MetadataCommand::PutGroups { configs, stamp });
+            missing.push(MetadataCommand::PutGroups { configs, stamp });
         }
+        missing
     }
 
     fn inherited_topics(&self) -> Vec<&str> {
@@ -224,7 +259,7 @@ impl Watcher {
         topics.flatten().map(|config| config.topic_name.as_str()).collect()
     }
 
-    fn propose(&self, command: MetadataCommand) {
+    fn propose(&self, command: MetadataCommand, ready: Option<Arc<Ready>>) {
         let what = format!("{command:?}");
         self.group.journal.propose(
             &command,
@@ -233,6 +268,7 @@ impl Watcher {
                     let what = what.chars().take(80).collect::<String>();
                     tracing::warn!(what, %error, "a change at the beginning of a term was not made");
                 }
+                drop(ready);
             }),
         );
     }
