@@ -14,6 +14,7 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::disk::{DirectoryEntry, Disk, DiskFile, DiskLock, OpenHow, Space};
 use crate::mapped;
+use crate::planted::{Bug, planted};
 
 /// The most slices that one `pwritev` takes on Linux (`UIO_MAXIOV`).
 const SLICES_MAX: usize = 1024;
@@ -89,6 +90,9 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        if planted(Bug::DirectoryUnsynced) {
+            return Ok(());
+        }
         File::open(path)?.sync_all()
     }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use disk::{Disk, Segments};
+use disk::{Bug, Disk, Segments, planted};
 use openraft::storage::IOFlushed;
 use parking_lot::{Mutex, RwLock};
 
@@ -211,6 +211,10 @@ impl Log {
     ) -> Result<(), LogError> {
         let mut plan = Plan::behind(&self.tail.read(), self.segments.segment_bytes());
         for entry in entries {
+            if planted(Bug::TruncateForgotten) && self.last().is_some_and(|last| entry.id.index <= last.index)
+            {
+                continue;
+            }
             plan.add(entry, stamper)?;
         }
         plan.write(&self.segments)?;
@@ -297,6 +301,9 @@ impl Log {
     /// durable, then it goes.
     /// What is committed here is never cut, whatever a leader says.
     pub(crate) fn truncate_after(&self, last: Option<EntryId>) -> Result<(), LogError> {
+        if planted(Bug::TruncateForgotten) {
+            return Ok(());
+        }
         let from = last.map_or(0, |last| last.index + 1);
         if let Some(committed) = self.committed().filter(|committed| from <= committed.index) {
             return Err(LogError::CommittedContradicted { from, committed: committed.index });
@@ -451,7 +458,7 @@ impl Log {
     pub(crate) fn save_vote(&self, vote: &VoteOf) -> Result<(), LogError> {
         let bytes = codec::encode("vote", &PlainVote::from(vote))?;
         let mut kept = self.vote.lock();
-        kept.0.write(&bytes, true)?;
+        kept.0.write(&bytes, !planted(Bug::VoteUnsynced))?;
         kept.1 = Some(*vote);
         Ok(())
     }

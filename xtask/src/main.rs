@@ -6,6 +6,7 @@
 //! The same checks run as tests, so `cargo test --workspace` holds them too.
 
 mod imports;
+mod planted;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ fn main() -> anyhow::Result<()> {
 fn check(root: &Path) -> anyhow::Result<()> {
     let mut faults = imports::faults(root)?;
     faults.extend(sources::faults(root)?);
+    faults.extend(planted::faults(root)?);
     if faults.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use disk::{Bug, planted};
 use parking_lot::Mutex;
 use protocol::header::PullMessageRequestHeader;
 use protocol::{RemotingCommand, RequestCode};
@@ -209,6 +210,9 @@ impl Inner {
             Err(error) => {
                 tracing::debug!(%error, "the leader did not answer a forwarded request");
                 match waiting.request.request_code() {
+                    Some(_) if planted(Bug::AppendTwice) => {
+                        self.park(Waiting { until: Instant::now() + PARKED_FOR, ..waiting });
+                    }
                     Some(code) if is_read(code) && matches!(error, RemotingError::Closed { .. }) => {
                         self.park(waiting);
                     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::in_flight::InFlight;
+use disk::{Bug, planted};
 use protocol::message;
 use raft_log::{Batch, Placed, Proposal, ProposeError, Stamper, Ticket};
 use smallvec::SmallVec;
@@ -128,7 +129,7 @@ impl Stamper for QueueStamper {
     fn stamp(&mut self, _term: u64, position: u64, timestamp: u64, batch: &mut Batch) {
         // Proposals are taken only once the blank entry of our term is applied, and with it everything before: only now
         // do the queues end where the log says. When the blank entry was appended, they did not yet.
-        if std::mem::take(&mut self.is_stale) {
+        if std::mem::take(&mut self.is_stale) && !planted(Bug::QueueOffsetReused) {
             self.offsets.reset();
         }
         let timestamp = i64::try_from(timestamp).unwrap_or(i64::MAX);
@@ -141,5 +142,8 @@ impl Stamper for QueueStamper {
 
     fn reset(&mut self) {
         self.is_stale = true;
+        if planted(Bug::QueueOffsetReused) {
+            self.offsets.reset();
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use daemon::{Shutdown, Tasks};
+use disk::{Bug, planted};
 
 use super::group::Group;
 use super::group_journal::FLUSH_PERIOD;
@@ -169,6 +170,9 @@ impl Watcher {
     }
 
     fn look(&self, status: &raft_log::Status) {
+        if planted(Bug::OldTermCommit) && status.role == raft_log::Role::Leader && !status.ready {
+            self.group.replica.take_for_committed(status.last_position);
+        }
         let now = Instant::now();
         let address = status.leader.and_then(|leader| self.node.metadata.members.address(leader));
         let before = self.group.standing.place();
