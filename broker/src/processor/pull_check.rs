@@ -75,6 +75,7 @@ pub fn check(
         subscription,
         commit: offset_to_commit(&header).filter(|_| !node.is_slave()),
         hold_until: hold_until(node, header.sys_flag, header.suspend_timeout_millis),
+        is_confirmed: false,
     })))
 }
 

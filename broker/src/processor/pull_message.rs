@@ -11,6 +11,7 @@ use crate::error::BrokerError;
 use crate::held_pulls::{HeldPull, Wanted};
 use crate::metadata::{Group, Topic};
 use crate::node::Node;
+use crate::replication;
 use crate::reply::reply;
 use protocol::{RemotingCommand, ResponseCode, sys_flag};
 use remoting::Connection;
@@ -52,6 +53,8 @@ pub struct Pull {
     pub commit: Option<i64>,
     /// Until when the client would wait for a message; nothing when it would not.
     pub hold_until: Option<Instant>,
+    /// Everything that another replica may have shown before this pull came is applied here.
+    pub is_confirmed: bool,
 }
 
 /// Serves one pull.
@@ -122,6 +125,11 @@ fn run(node: &Arc<Node>, mut pull: Pull) {
             Err(error) => return pull.caller.answer(Err(error)),
         };
         let mut code = code_of(read.status, pull.offset);
+        if let Some(group) =
+            node.group.as_ref().filter(|_| !pull.is_confirmed && lies_ahead(read.status, code))
+        {
+            return run_confirmed(node, group, pull);
+        }
         if code == ResponseCode::PullOffsetMoved && leaves_offsets(node) {
             code = code_on_slave(read.status, node.part.follows());
             read.next_begin_offset = unsigned(pull.offset);
@@ -139,6 +147,26 @@ fn run(node: &Arc<Node>, mut pull: Pull) {
             None => return,
         }
     }
+}
+
+/// Whether the offset lies where this replica has nothing yet. A follower may apply an entry, and show it, before its
+/// leader does: the consumer that goes on at the leader must not be told that its offset is wrong.
+fn lies_ahead(status: GetStatus, code: ResponseCode) -> bool {
+    code == ResponseCode::PullOffsetMoved && status != GetStatus::OffsetTooSmall
+}
+
+/// Runs a pull again once everything is applied here that any replica may have shown.
+fn run_confirmed(node: &Arc<Node>, group: &Arc<replication::Group>, mut pull: Pull) {
+    let (there, confirming) = (Arc::clone(node), Arc::clone(group));
+    group.runtime.spawn(async move {
+        match replication::confirm_in_time(&confirming).await {
+            Ok(()) => {
+                pull.is_confirmed = true;
+                run(&there, pull);
+            }
+            Err(error) => pull.caller.answer(Err(error)),
+        }
+    });
 }
 
 /// Holds a pull; gives it back when its queue has grown meanwhile.
@@ -283,6 +311,18 @@ mod tests {
             assert_eq!(code_on_slave(status, true).number(), follows, "{status:?}");
             assert_eq!(code_on_slave(status, false).number(), away, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_pull_ahead_of_what_is_applied_here_is_not_sent_elsewhere_at_once() {
+        let ahead = |status, offset| lies_ahead(status, code_of(status, offset));
+        assert!(ahead(GetStatus::OffsetOverflowBadly, 7));
+        assert!(ahead(GetStatus::NoMessageInQueue, 1));
+        assert!(ahead(GetStatus::NoMatchedLogicQueue, 1));
+        assert!(!ahead(GetStatus::NoMessageInQueue, 0));
+        assert!(!ahead(GetStatus::OffsetOverflowOne, 7));
+        assert!(!ahead(GetStatus::OffsetTooSmall, 7));
+        assert!(!ahead(GetStatus::Found, 7));
     }
 
     #[test]

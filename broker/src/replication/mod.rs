@@ -25,4 +25,4 @@ pub use group::Group;
 pub(crate) use group::Opening;
 pub use group_journal::GroupJournal;
 pub(crate) use group_log::GroupLog;
-pub(crate) use serve::ReplicaDispatch;
+pub(crate) use serve::{ReplicaDispatch, confirm_in_time};

@@ -167,10 +167,15 @@ impl ReplicaDispatch {
 
 /// Makes sure that this replica leads and that what was promised before is applied: an entry of its own goes through the
 /// log, and offsets that wait travel in it. Why not a read index: docs/adr/0003-reads-go-through-the-log.md.
-async fn confirm(group: &Arc<Group>) -> Result<(), BrokerError> {
+async fn confirm(group: &Group) -> Result<(), BrokerError> {
     let (tell, told) = tokio::sync::oneshot::channel();
     group.journal.barrier(Box::new(move |outcome| drop(tell.send(outcome))));
     told.await.unwrap_or(Err(BrokerError::NotLeader)).map_err(|_| BrokerError::NotLeader)
+}
+
+/// The same, for a client who cannot wait for ever.
+pub(crate) async fn confirm_in_time(group: &Group) -> Result<(), BrokerError> {
+    tokio::time::timeout(CONFIRMED_WITHIN, confirm(group)).await.unwrap_or(Err(BrokerError::NotLeader))
 }
 
 impl Handler for ReplicaDispatch {
