@@ -5,6 +5,7 @@
 //! against `wgl`, which is slow, tiny and obviously right.
 
 pub mod availability;
+pub mod copies;
 pub mod coverage;
 pub mod delay;
 pub mod excuse;
@@ -15,6 +16,7 @@ pub mod panics;
 pub mod queue;
 pub mod register;
 pub mod replicas;
+pub mod terms;
 #[cfg(test)]
 mod wgl;
 

@@ -56,6 +56,8 @@ pub fn check(operations: &[Operation], rules: QueueRules) -> Finding {
             | Call::SendDelayed { .. }
             | Call::SendOrdered { .. }
             | Call::Pull { .. }
+            | Call::Standing { .. }
+            | Call::LogEnd { .. }
             | Call::Tail { .. } => {}
         }
     }

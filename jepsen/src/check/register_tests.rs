@@ -68,7 +68,8 @@ fn a_refused_write_that_is_read_is_invalid() {
 #[test]
 fn a_search_that_is_too_long_is_unknown_and_not_a_pass() {
     let run: Vec<_> = (0..20).map(|value| write(value, 2 * value, 2 * value + 1, Outcome::Ok)).collect();
-    let limits = SearchLimits { may_go_back: false, operations_max: 10, timeout: Duration::from_secs(1) };
+    let limits =
+        SearchLimits { offsets_may_go_back: false, operations_max: 10, timeout: Duration::from_secs(1) };
     assert_eq!(check(&run, limits).verdict, Verdict::Unknown);
     assert_eq!(verdict(&[]), Verdict::Unknown);
 }

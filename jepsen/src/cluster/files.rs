@@ -25,6 +25,10 @@ const ENVELOPE_BYTES: usize = 64;
 /// Where an envelope says what its body is; 1 is messages.
 const ENVELOPE_KIND_AT: usize = 13;
 const ENVELOPE_KIND_MESSAGES: u8 = 1;
+/// Where an envelope says which entry it is, of which term, and where it stands.
+const ENVELOPE_INDEX_AT: usize = 16;
+const ENVELOPE_TERM_AT: usize = 24;
+const ENVELOPE_POSITION_AT: usize = 40;
 
 /// One message, as far as the harness cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +66,7 @@ pub fn read_log(name: &str, directory: &Path) -> Result<Found> {
         faults: Vec::new(),
         repeats: Vec::new(),
     };
-    let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(first) };
+    let mut walk = Walk::new(digest);
     let mut expected = first;
     for (start, path) in files {
         if start != expected {
@@ -78,7 +82,7 @@ pub fn read_log(name: &str, directory: &Path) -> Result<Found> {
             break;
         }
     }
-    let Walk { mut found, hasher } = walk;
+    let Walk { mut found, hasher, .. } = walk;
     found.digest.blocks = hasher.finish();
     found.digest.repeats = repeats(&found.messages);
     Ok(found)
@@ -104,9 +108,16 @@ fn segments(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 struct Walk {
     found: Found,
     hasher: Blocks,
+    /// Index and term of the last envelope.
+    last: Option<(u64, u64)>,
 }
 
 impl Walk {
+    fn new(digest: ReplicaDigest) -> Self {
+        let hasher = Blocks::new(digest.first);
+        Self { found: Found { digest, messages: Vec::new() }, hasher, last: None }
+    }
+
     /// Walks one file; says whether the next one may hold more.
     fn file(&mut self, start: u64, bytes: &[u8]) -> bool {
         let mut at = 0;
@@ -150,6 +161,7 @@ impl Walk {
             self.fault(start, at, "is an envelope shorter than its head");
             return;
         }
+        self.chain(start, at, envelope);
         if envelope[ENVELOPE_KIND_AT] != ENVELOPE_KIND_MESSAGES {
             return;
         }
@@ -162,6 +174,24 @@ impl Walk {
             }
             self.record(start, at + inside, &envelope[inside..inside + size]);
             inside += size;
+        }
+    }
+
+    /// Entries follow each other by one, in terms that never fall, each where it says that it stands.
+    fn chain(&mut self, start: u64, at: usize, envelope: &[u8]) {
+        let number = |at| u64_at(envelope, at).unwrap_or(0);
+        let (index, term) = (number(ENVELOPE_INDEX_AT), number(ENVELOPE_TERM_AT));
+        let position = number(ENVELOPE_POSITION_AT);
+        if position != start + at as u64 {
+            self.fault(start, at, &format!("says that it stands at {position}"));
+        }
+        if let Some((before, term_before)) = self.last.replace((index, term)) {
+            if index != before + 1 {
+                self.fault(start, at, &format!("is entry {index} behind entry {before}"));
+            }
+            if term < term_before {
+                self.fault(start, at, &format!("is of term {term} behind one of term {term_before}"));
+            }
         }
     }
 
@@ -239,7 +269,7 @@ pub fn log_end(directory: &Path) -> Result<u64> {
             faults: vec![],
             repeats: vec![],
         };
-        let mut walk = Walk { found: Found { digest, messages: Vec::new() }, hasher: Blocks::new(start) };
+        let mut walk = Walk::new(digest);
         walk.file(start, &bytes);
         return Ok(walk.found.digest.end);
     }

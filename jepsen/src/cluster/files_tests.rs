@@ -19,7 +19,14 @@ fn record(queue: u32, offset: u64, physical: u64, value: u64) -> Vec<u8> {
 }
 
 fn envelope(position: u64, records: &[(u32, u64, u64)]) -> Vec<u8> {
+    entry(position, (0, 1), records)
+}
+
+fn entry(position: u64, (index, term): (u64, u64), records: &[(u32, u64, u64)]) -> Vec<u8> {
     let mut bytes = vec![0; ENVELOPE_BYTES];
+    bytes[ENVELOPE_INDEX_AT..][..8].copy_from_slice(&index.to_be_bytes());
+    bytes[ENVELOPE_TERM_AT..][..8].copy_from_slice(&term.to_be_bytes());
+    bytes[ENVELOPE_POSITION_AT..][..8].copy_from_slice(&position.to_be_bytes());
     bytes[4..8].copy_from_slice(&ENVELOPE_MAGIC.to_be_bytes());
     bytes[ENVELOPE_KIND_AT] = ENVELOPE_KIND_MESSAGES;
     for (queue, offset, value) in records {
@@ -108,4 +115,20 @@ fn a_changed_byte_changes_its_block_only() {
     let (a, b) = (digest(false), digest(true));
     assert_ne!(a.blocks[0], b.blocks[0]);
     assert_eq!(a.blocks[1..], b.blocks[1..]);
+}
+
+#[test]
+fn entries_out_of_line_are_named() {
+    let faults = |ids: &[(u64, u64)]| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Vec::new();
+        for id in ids {
+            log.extend(entry(log.len() as u64, *id, &[]));
+        }
+        write(directory.path(), 0, log, 4_000);
+        read_log("n0", directory.path()).unwrap().digest.faults
+    };
+    assert!(faults(&[(7, 1), (8, 1), (9, 3)]).is_empty());
+    assert!(faults(&[(7, 1), (9, 1)])[0].contains("entry 9 behind entry 7"));
+    assert!(faults(&[(7, 3), (8, 2)])[0].contains("term 2 behind one of term 3"));
 }

@@ -20,4 +20,4 @@ pub use image::Image;
 pub use ledger::Ledger;
 pub use member::{End, Server, ServerState};
 pub use plan::{Addresses, Mode, Plan};
-pub use probe::{Probe, Role};
+pub use probe::{Probe, Role, Standing};

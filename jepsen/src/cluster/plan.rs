@@ -56,6 +56,11 @@ impl Mode {
         matches!(self, Self::Raft | Self::RaftAsync)
     }
 
+    /// Whether a slave follows a master.
+    pub fn has_slave(self) -> bool {
+        matches!(self, Self::AsyncMaster | Self::SyncMaster)
+    }
+
     /// Whether an acknowledgement waits for the disk.
     pub fn syncs(self) -> bool {
         matches!(self, Self::Raft | Self::SingleSync)

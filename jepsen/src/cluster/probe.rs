@@ -26,6 +26,17 @@ pub enum Role {
     Follower,
 }
 
+/// What a replica says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The term that it is in.
+    pub term: u64,
+    /// Whether it was elected.
+    pub leads: bool,
+    /// Whether it serves as the master.
+    pub serves: bool,
+}
+
 /// Asks servers from outside.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -52,9 +63,26 @@ impl Probe {
             self.ask(self.plan.broker(member), request).await?;
             return Some((if member == 0 { Role::Leader } else { Role::Follower }, 0));
         }
-        let answer =
-            self.ask(self.plan.broker(member), RemotingCommand::request(RequestCode::RaftStatus)).await?;
-        role(&serde_json::from_slice(&answer.body).ok()?)
+        let standing = self.standing(member).await?;
+        Some((if standing.serves { Role::Leader } else { Role::Follower }, standing.term))
+    }
+
+    /// What a replica of a group says of itself; `None` if it does not answer.
+    pub async fn standing(&self, member: Member) -> Option<Standing> {
+        let request = RemotingCommand::request(RequestCode::RaftStatus);
+        let answer = self.ask(self.plan.broker(member), request).await?;
+        standing(&serde_json::from_slice(&answer.body).ok()?)
+    }
+
+    /// What all replicas of a group say of themselves, asked at the same time.
+    pub async fn standings(&self) -> Vec<(Member, Standing)> {
+        let mut asked = tokio::task::JoinSet::new();
+        for member in self.plan.brokers() {
+            let probe = self.clone();
+            asked.spawn(async move { (member, probe.standing(member).await) });
+        }
+        let answers = asked.join_all().await;
+        answers.into_iter().filter_map(|(member, standing)| Some((member, standing?))).collect()
     }
 
     /// The replica with the highest term among those that say that they lead.
@@ -62,18 +90,8 @@ impl Probe {
         if !self.plan.mode.is_raft() {
             return Some(0);
         }
-        let mut roles = tokio::task::JoinSet::new();
-        for member in self.plan.brokers() {
-            let probe = self.clone();
-            roles.spawn(async move { (member, probe.role(member).await) });
-        }
-        let mut best = None;
-        while let Some(Ok((member, role))) = roles.join_next().await {
-            if let Some((Role::Leader, term)) = role {
-                best = best.max(Some((term, member)));
-            }
-        }
-        best.map(|(_, member)| member)
+        let masters = self.standings().await.into_iter().filter(|(_, standing)| standing.serves);
+        masters.max_by_key(|(_, standing)| standing.term).map(|(member, _)| member)
     }
 
     /// The address that a name server gives for id 0 of the topic's broker.
@@ -137,14 +155,12 @@ impl Probe {
     }
 }
 
-/// Reads role and term out of a replica's status. A leader that is not ready does not serve yet.
-fn role(status: &Value) -> Option<(Role, u64)> {
+/// Reads a replica's status. A leader that is not ready does not serve yet.
+fn standing(status: &Value) -> Option<Standing> {
     let term = status.get("term").and_then(Value::as_u64).unwrap_or(0);
     let ready = status.get("ready").and_then(Value::as_bool).unwrap_or(true);
-    match status.get("role")?.as_str()? {
-        "LEADER" if ready => Some((Role::Leader, term)),
-        _ => Some((Role::Follower, term)),
-    }
+    let leads = status.get("role")?.as_str()? == "LEADER";
+    Some(Standing { term, leads, serves: leads && ready })
 }
 
 #[cfg(test)]
@@ -154,11 +170,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_read_with_its_term() {
+    fn a_standing_is_read_with_its_term() {
         let status = |role: &str, ready| json!({ "role": role, "term": 7, "ready": ready });
-        assert_eq!(role(&status("LEADER", true)), Some((Role::Leader, 7)));
-        assert_eq!(role(&status("LEADER", false)), Some((Role::Follower, 7)));
-        assert_eq!(role(&status("CANDIDATE", false)), Some((Role::Follower, 7)));
-        assert_eq!(role(&json!({})), None);
+        let read = |leads, serves| Some(Standing { term: 7, leads, serves });
+        assert_eq!(standing(&status("LEADER", true)), read(true, true));
+        assert_eq!(standing(&status("LEADER", false)), read(true, false));
+        assert_eq!(standing(&status("CANDIDATE", false)), read(false, false));
+        assert_eq!(standing(&json!({})), None);
     }
 }

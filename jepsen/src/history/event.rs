@@ -23,6 +23,23 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key(pub String);
 
+impl Key {
+    /// A consumer group's offset in a queue.
+    pub fn offset(group: &str, queue: u32) -> Self {
+        Self(format!("offset of {group} in queue {queue}"))
+    }
+
+    /// A topic's number of queues.
+    pub fn queues(topic: &str) -> Self {
+        Self(format!("queues of {topic}"))
+    }
+
+    /// Whether it names a topic's configuration, which every mode keeps once it was acknowledged.
+    pub fn is_topic(&self) -> bool {
+        self.0.starts_with("queues of ")
+    }
+}
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +93,16 @@ pub enum Call {
         /// The register.
         key: Key,
     },
+    /// Ask a replica in which term it is and whether it leads.
+    Standing {
+        /// Which replica was asked.
+        node: u32,
+    },
+    /// Read from a replica's files where its log ends.
+    LogEnd {
+        /// Whose files.
+        node: u32,
+    },
     /// A consumer was handed a message (invoke: handed over, ok: it returned success).
     Consume {
         /// Which consumer instance.
@@ -115,10 +142,17 @@ pub enum Answer {
         /// First offset that is still kept.
         min: u64,
     },
-    /// To a tail question.
+    /// To a tail question, or to a look into files.
     End(u64),
     /// To a register read; `None` is "never written".
     Value(Option<u64>),
+    /// To a question about a replica's standing.
+    Standing {
+        /// The term that it is in.
+        term: u64,
+        /// Whether it says that it leads and serves.
+        leads: bool,
+    },
     /// To a write or a consumption.
     Done,
 }

@@ -9,15 +9,23 @@ use tokio::runtime::Handle;
 
 use super::act::{Struck, Undo};
 use super::targets::{Scene, pick};
-use super::{clock, damage, group, power, process, refusal, split};
-use crate::cluster::{Cluster, Probe, Role};
+use super::{clock, damage, elected, group, power, process, refusal, split};
+use crate::cluster::{Cluster, Probe, Role, files};
 use crate::error::Result;
-use crate::history::{FaultNote, FaultPhase, Recorder};
+use crate::history::{Answer, Call, Ended, Event, FaultNote, FaultPhase, Recorder};
 use crate::net::Member;
 use crate::schedule::{Dice, FaultKind, FaultPlan, Step, Whom};
 
 /// How often the injector looks around.
 const LOOKS: Duration = Duration::from_millis(50);
+
+/// In the classic modes.
+const MASTER: Member = 0;
+const SLAVE: Member = 1;
+
+/// What the network still held has arrived when a slave's log rests for this long.
+const SLAVE_RESTS: Duration = Duration::from_millis(200);
+const SLAVE_LOOKS_MAX: u32 = 20;
 
 /// Says that the run must end now.
 #[derive(Clone, Debug, Default)]
@@ -181,6 +189,7 @@ impl Injector {
                 Ok(members) => clock::jump(self, members[0], dice),
                 Err(why) => Ok(Struck::skipped(why)),
             },
+            FaultKind::CutElected => elected::cut_elected(self, step),
             FaultKind::Transfer => group::transfer(self, &scene, dice),
             FaultKind::Replace => group::replace(self, &scene, dice),
             FaultKind::RetentionLag => group::retention_lag(self, &scene, dice),
@@ -194,6 +203,26 @@ impl Injector {
         };
         self.cluster.lay(fault, effect)?;
         Ok(Struck::installed(nodes, what, Undo { links: true, ..Undo::default() }))
+    }
+
+    /// Notes where the slave's log ends once its master is dead and nothing comes any more.
+    pub(super) fn look_at_slave(&self, dead: &[Member]) -> Result<()> {
+        if !self.cluster.plan.mode.has_slave() || dead != [MASTER] {
+            return Ok(());
+        }
+        let end = || files::log_end(&self.cluster.commit_log(SLAVE));
+        let op = self.recorder.invoke(Event::NEMESIS, Call::LogEnd { node: SLAVE });
+        let mut before = end()?;
+        for _ in 0..SLAVE_LOOKS_MAX {
+            std::thread::sleep(SLAVE_RESTS);
+            let now = end()?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        self.recorder.complete(Event::NEMESIS, op, &Ended::Ok(Answer::End(before)));
+        Ok(())
     }
 
     /// Who is who right now.

@@ -7,6 +7,7 @@
 mod act;
 mod clock;
 mod damage;
+mod elected;
 mod group;
 mod injector;
 mod power;

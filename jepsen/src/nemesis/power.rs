@@ -20,6 +20,7 @@ pub(super) fn cut(injector: &Injector, members: &[Member]) -> Result<Struck> {
     for member in &alive {
         injector.cluster.server_of(*member).kill()?;
     }
+    injector.look_at_slave(&alive)?;
     for member in &alive {
         if let Some(image) = injector.cluster.image_of(*member).as_mut() {
             image.cut_power()?;

@@ -20,6 +20,7 @@ pub(super) fn kill(injector: &Injector, members: &[Member]) -> Result<Struck> {
     for member in &alive {
         injector.cluster.server_of(*member).kill()?;
     }
+    injector.look_at_slave(&alive)?;
     Ok(told(&alive, "SIGKILL", Undo::starting(&alive)))
 }
 

@@ -156,7 +156,7 @@ pub(super) fn weather(weather: Weather, scene: &Scene, dice: &mut Dice) -> Laid 
     Ok((chosen.into_iter().map(|(from, to)| (from, to, flow)).collect(), nodes, told))
 }
 
-fn pairs(members: &[Member]) -> Vec<(Member, Member)> {
+pub(super) fn pairs(members: &[Member]) -> Vec<(Member, Member)> {
     let with = |from: &Member| {
         let from = *from;
         members.iter().filter(move |to| **to != from).map(move |to| (from, *to))

@@ -44,3 +44,35 @@ pub fn build(planted: bool) -> Result<PathBuf> {
     }
     Err(Error::ToolFailed { command: "building the servers".to_owned(), answer: status.to_string() })
 }
+
+/// The variable that chooses a planted bug. Its name is in a server that has any, and in no other.
+const MARK: &[u8] = b"TRIREME_PLANT";
+
+/// Sees that a run with a planted bug has servers with planted bugs, and that no other run has.
+pub fn check_kind(binaries: &Path, planted: bool) -> Result<()> {
+    let path = binaries.join("mqbroker");
+    let Ok(bytes) = std::fs::read(&path) else { return Err(Error::BinaryMissing { path }) };
+    let holds = bytes.windows(MARK.len()).any(|window| window == MARK);
+    if holds == planted {
+        return Ok(());
+    }
+    let word = if holds { "holds planted bugs" } else { "holds no planted bugs" };
+    Err(Error::Usage(format!("{} {word}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_with_planted_bugs_are_told_from_real_ones() {
+        let binaries = tempfile::tempdir().unwrap();
+        assert!(matches!(check_kind(binaries.path(), false), Err(Error::BinaryMissing { .. })));
+        std::fs::write(binaries.path().join("mqbroker"), b"a real server").unwrap();
+        assert!(check_kind(binaries.path(), false).is_ok());
+        assert!(check_kind(binaries.path(), true).is_err());
+        std::fs::write(binaries.path().join("mqbroker"), b"..TRIREME_PLANT..").unwrap();
+        assert!(check_kind(binaries.path(), true).is_ok());
+        assert!(check_kind(binaries.path(), false).is_err());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod build;
 mod matrix;
+mod observer;
 mod planted;
 mod settings;
 mod test;

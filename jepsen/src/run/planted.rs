@@ -1,10 +1,11 @@
 //! Planted bugs: each is a mistake that the harness must catch.
 //!
-//! The rooms hold them behind the cargo feature `planted-bugs` (`broker/planted-bugs` turns on the
-//! same feature of `raft-log`, `store` and `disk`), and one is chosen by the environment variable
-//! `TRIREME_PLANT`. A release build without the feature does not contain a byte of them, and
-//! builds with it go into a directory of their own.
+//! The rooms hold them behind the cargo feature `planted-bugs` (`broker/planted-bugs` turns on the one of
+//! `disk`, where they have their names), and one is chosen by the environment variable `TRIREME_PLANT`. A
+//! build without the feature does not contain a byte of them, builds with it go into a directory of their
+//! own, and no test runs on binaries of the other kind.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::build::{build, planted_directory};
@@ -14,7 +15,7 @@ use crate::check::Verdict;
 use crate::cluster::Mode;
 use crate::error::{Error, Result};
 use crate::nemesis::StopSign;
-use crate::report::say;
+use crate::report::{Summary, say};
 use crate::workload::Kind;
 
 /// One planted bug and the run that must catch it.
@@ -24,6 +25,8 @@ pub struct Plant {
     pub name: &'static str,
     /// What it does.
     pub what: &'static str,
+    /// The mode in which it shows.
+    pub mode: Mode,
     /// The workload that shows it.
     pub workload: Kind,
     /// The fault that shows it.
@@ -32,114 +35,169 @@ pub struct Plant {
     pub seconds: u64,
     /// Operations a second.
     pub rate: u32,
+    /// Checkers and the anomalies that are this bug's own: anything else that is found does not count.
+    pub shows: &'static [(&'static str, &'static str)],
 }
+
+const LOST: [(&str, &str); 3] =
+    [("log", "lost at the end"), ("log", "lost in the middle"), ("log", "lost at the beginning")];
 
 /// All of them.
 pub const PLANTS: &[Plant] = &[
     Plant {
         name: "entry-unsynced",
         what: "an entry is reported as durable without a sync",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "power-all",
         seconds: 30,
         rate: 1_000,
+        shows: &LOST,
     },
     Plant {
         name: "vote-unsynced",
         what: "a vote is reported as saved without a sync",
+        mode: Mode::Raft,
         workload: Kind::Log,
-        nemesis: "power-one,partition-leader,power-two",
-        seconds: 60,
+        nemesis: "kill-leader,power-all",
+        seconds: 40,
         rate: 500,
+        shows: &[("terms", "a term went back"), ("terms", "two masters in one term")],
     },
     Plant {
         name: "directory-unsynced",
-        what: "a new file's directory is not synced",
-        workload: Kind::Log,
+        what: "a directory is not synced after a name in it was changed",
+        // Beside a log that syncs all the time ext4's journal would keep the names as well.
+        mode: Mode::SingleSync,
+        workload: Kind::Register,
         nemesis: "power-all",
-        seconds: 40,
-        rate: 4_000,
+        seconds: 30,
+        rate: 300,
+        shows: &[("register", "not linearizable")],
     },
     Plant {
         name: "ack-before-quorum",
-        what: "the leader acknowledges when its own disk has the entry",
+        what: "a leader acknowledges what it has appended itself, without waiting for a majority",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "partition-leader,kill-leader",
         seconds: 40,
         rate: 1_000,
+        shows: &[
+            LOST[0],
+            LOST[1],
+            ("log", "moved"),
+            ("log", "one offset acknowledged twice"),
+            ("log", "one position acknowledged twice"),
+        ],
     },
     Plant {
         name: "old-term-commit",
-        what: "entries of earlier terms are committed by counting replicas",
+        what: "a new leader takes what earlier terms left in its log for committed, before an entry of its own term is",
+        mode: Mode::Raft,
         workload: Kind::Log,
-        nemesis: "partition-leader,kill-leader,partition-oneway",
-        seconds: 90,
+        nemesis: "partition-elected",
+        seconds: 60,
         rate: 1_000,
+        shows: &[
+            ("log", "drains differ"),
+            ("log", "read what was not committed"),
+            ("log", "end was seen too far"),
+        ],
     },
     Plant {
         name: "unchecked-read",
         what: "tails and offsets are answered without asking whether one still leads",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "partition-leader,pause-leader",
         seconds: 40,
         rate: 500,
+        shows: &[("log", "stale read"), ("log", "reads went back")],
     },
     Plant {
         name: "truncate-forgotten",
-        what: "a follower keeps its conflicting tail and appends behind it",
+        what: "a follower keeps its conflicting tail and says that it has the leader's",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "partition-leader,kill-leader",
         seconds: 60,
         rate: 1_000,
+        shows: &[
+            ("replicas", "replicas differ"),
+            ("replicas", "replicas end differently"),
+            ("log", "drains differ"),
+            ("panics", "ended by itself"),
+        ],
     },
     Plant {
         name: "offsets-unreplicated",
         what: "consumer offsets are kept by the leader alone",
+        mode: Mode::Raft,
         workload: Kind::Register,
         nemesis: "kill-leader",
         seconds: 40,
         rate: 300,
+        shows: &[("register", "not linearizable")],
     },
     Plant {
         name: "append-twice",
-        what: "a proposal whose leader changed is proposed again without asking whether it is in",
+        what: "a request that a lost leader left unanswered is sent to the next one, without asking whether it is in",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "kill-leader,pause-leader",
         seconds: 60,
         rate: 2_000,
+        shows: &[("log", "duplicate"), ("log", "refused but kept")],
     },
     Plant {
         name: "queue-offset-reused",
-        what: "a new leader goes on from queue offsets that it had applied, not appended",
+        what: "a new leader gives queue offsets out again that entries have which it has not applied yet",
+        mode: Mode::Raft,
         workload: Kind::Log,
         nemesis: "kill-leader,partition-leader",
         seconds: 60,
         rate: 2_000,
+        shows: &[
+            ("replicas", "a queue offset was given out twice"),
+            ("log", "one offset acknowledged twice"),
+        ],
     },
 ];
 
 /// Tries with other seeds before a plant counts as not caught.
 const TRIES: u64 = 3;
 
+/// How one plant was caught.
+struct Catch {
+    /// Checker and anomaly, with how often.
+    by: Vec<String>,
+    /// The try.
+    attempt: u64,
+    /// Its seed.
+    seed: u64,
+    /// Seconds of load, over all tries.
+    seconds: u64,
+}
+
 /// Builds the servers with plants and lets each be caught; says which were not.
 pub async fn planted(like: &TestSettings, only: Option<&str>, stop: &StopSign) -> Result<Vec<&'static str>> {
     let binaries = tokio::task::block_in_place(|| build(true))?;
     let results = like.results.join("planted");
     let mut table = String::from(
-        "| planted bug | caught by | nemesis | try | seconds of load |\n|---|---|---|---|---|\n",
+        "| planted bug | caught by | mode, workload, nemesis | try | seconds of load |\n|---|---|---|---|---|\n",
     );
     let mut missed = Vec::new();
     for plant in PLANTS.iter().filter(|plant| only.is_none_or(|only| plant.name.contains(only))) {
-        let caught = catch(plant, like, &binaries, &results, stop).await?;
-        match caught {
-            Some((checkers, attempt)) => table.push_str(&format!(
-                "| {} | {checkers} | {} | {attempt} | {} |\n",
+        let run = format!("{}, {}, `{}`", plant.mode.name(), plant.workload.name(), plant.nemesis);
+        match catch(plant, like, &binaries, &results, stop).await? {
+            Some(Catch { by, attempt, seed, seconds }) => table.push_str(&format!(
+                "| `{}` | {} | {run} | {attempt} (seed {seed}) | {seconds} |\n",
                 plant.name,
-                plant.nemesis,
-                attempt * plant.seconds
+                by.join(", "),
             )),
             None => {
-                table.push_str(&format!("| {} | **not caught** | {} | | |\n", plant.name, plant.nemesis));
+                table.push_str(&format!("| `{}` | **not caught** | {run} | | |\n", plant.name));
                 missed.push(plant.name);
             }
         }
@@ -154,13 +212,13 @@ pub async fn planted(like: &TestSettings, only: Option<&str>, stop: &StopSign) -
 async fn catch(
     plant: &Plant,
     like: &TestSettings,
-    binaries: &std::path::Path,
-    results: &std::path::Path,
+    binaries: &Path,
+    results: &Path,
     stop: &StopSign,
-) -> Result<Option<(String, u64)>> {
+) -> Result<Option<Catch>> {
     for attempt in 1..=TRIES {
         let settings = TestSettings {
-            mode: Mode::Raft,
+            mode: plant.mode,
             workload: plant.workload,
             nemesis: Nemesis::parse(plant.nemesis)?,
             time: Duration::from_secs(plant.seconds),
@@ -172,21 +230,36 @@ async fn catch(
             ..like.clone()
         };
         say(&format!("planted: {} ({}), try {attempt}", plant.name, plant.what));
-        let (verdict, directory) = test(&settings, stop).await?;
-        if verdict == Verdict::Invalid {
-            return Ok(Some((who_caught(&directory)?, attempt)));
+        let (_, directory) = test(&settings, stop).await?;
+        let by = evidence(plant, &read_summary(&directory)?);
+        if !by.is_empty() {
+            let (seed, seconds) = (settings.seed, attempt * plant.seconds);
+            return Ok(Some(Catch { by, attempt, seed, seconds }));
         }
     }
     Ok(None)
 }
 
-/// The checkers that said invalid.
-fn who_caught(directory: &std::path::Path) -> Result<String> {
+/// What was found that is this bug's own.
+fn evidence(plant: &Plant, summary: &Summary) -> Vec<String> {
+    let mut by = Vec::new();
+    for (checker, anomaly) in plant.shows {
+        let found = summary.findings.iter().filter(|finding| finding.checker == *checker);
+        let times: u64 = found
+            .filter(|finding| finding.verdict == Verdict::Invalid)
+            .map(|finding| finding.of(anomaly))
+            .sum();
+        if times > 0 {
+            by.push(format!("{checker}: {anomaly} ({times})"));
+        }
+    }
+    by
+}
+
+fn read_summary(directory: &Path) -> Result<Summary> {
     let path = directory.join("verdict.json");
     let bytes = std::fs::read(&path).map_err(|source| Error::File { doing: "reading", path, source })?;
-    let summary: crate::report::Summary = serde_json::from_slice(&bytes)?;
-    let invalid = summary.findings.iter().filter(|finding| finding.verdict == Verdict::Invalid);
-    Ok(invalid.map(|finding| finding.checker.clone()).collect::<Vec<_>>().join(", "))
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 #[cfg(test)]

@@ -8,14 +8,16 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::build::check_kind;
+use super::observer::observe;
 use super::settings::TestSettings;
 use crate::check::log::Drain;
 use crate::check::panics::ServerLog;
 use crate::check::replicas::ReplicaDigest;
 use crate::check::{self, Finding, Verdict};
-use crate::cluster::{Cluster, Image, Probe, Settings, files};
+use crate::cluster::{Cluster, Image, Mode, Probe, Settings, files};
 use crate::error::{Error, Result};
-use crate::history::{self, FaultPhase, Recorder};
+use crate::history::{self, FaultPhase, Faults, Operation, Recorder};
 use crate::nemesis::{Injector, Report, StopSign, clock_library};
 use crate::net::Namespaces;
 use crate::report::{self, Progress, Summary, say};
@@ -49,6 +51,7 @@ struct Remains {
 
 /// Runs one test. On a tokio runtime with several threads.
 pub async fn test(settings: &TestSettings, stop: &StopSign) -> Result<(Verdict, PathBuf)> {
+    check_kind(&settings.binaries, settings.plant.is_some())?;
     let directory = results_directory(settings)?;
     say(&format!("{}  seed {}  results {}", settings.name(), settings.seed, directory.display()));
     let workload = settings.workload.make();
@@ -81,6 +84,9 @@ async fn lead(
     let mut lanes: JoinSet<()> = JoinSet::new();
     for lane in workload.lanes(&field) {
         lanes.spawn(lane);
+    }
+    for member in field.plan.brokers().filter(|_| settings.mode.is_raft()) {
+        lanes.spawn(observe(field.clone(), member));
     }
     let injector = Injector::new(cluster.clone(), probe, Handle::current(), recorder.clone(), stop.clone());
     inject(settings, &field, injector, stop).await?;
@@ -248,6 +254,7 @@ fn judge(
     let mut findings = workload.check(run);
     let (availability, finding) = check::availability::check(&operations, &faults);
     findings.push(finding);
+    findings.extend(of_the_mode(settings, &operations, &faults));
     findings.push(check::coverage::check(&settings.nemesis.demanded(), &faults));
     findings.push(check::replicas::check(&remains.digests));
     findings.push(check::panics::check(&remains.logs));
@@ -262,6 +269,16 @@ fn judge(
         availability,
         faults,
     })
+}
+
+/// What only some modes promise.
+fn of_the_mode(settings: &TestSettings, operations: &[Operation], faults: &Faults) -> Option<Finding> {
+    match settings.mode {
+        Mode::Raft | Mode::RaftAsync => Some(check::terms::check(operations, faults)),
+        Mode::AsyncMaster => Some(check::copies::check(operations, faults, false)),
+        Mode::SyncMaster => Some(check::copies::check(operations, faults, true)),
+        Mode::SingleAsync | Mode::SingleSync => None,
+    }
 }
 
 /// What the harness itself could not do.
@@ -307,6 +324,7 @@ pub fn recheck(settings: &TestSettings, directory: &Path) -> Result<(Verdict, Ve
     };
     let mut findings = settings.workload.make().check(run);
     findings.push(check::availability::check(&operations, &faults).1);
+    findings.extend(of_the_mode(settings, &operations, &faults));
     Ok((check::overall(&findings), findings))
 }
 

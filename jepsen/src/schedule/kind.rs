@@ -86,6 +86,8 @@ pub enum FaultKind {
     Pause(Whom),
     /// A network split.
     Partition(Split),
+    /// Slow links, and whoever is elected is cut off at once.
+    CutElected,
     /// Bad links.
     Links(Weather),
     /// SIGKILL, and all that was not synced is gone.
@@ -126,6 +128,7 @@ const TABLE: &[(&str, FaultKind, bool)] = &[
     ("partition-leader-deaf", FaultKind::Partition(Split::LeaderDeaf), true),
     ("partition-leader-mute", FaultKind::Partition(Split::LeaderMute), true),
     ("partition-oneway", FaultKind::Partition(Split::OneWay), true),
+    ("partition-elected", FaultKind::CutElected, false),
     ("slow-links", FaultKind::Links(Weather::Slow), true),
     ("slow-leader", FaultKind::Links(Weather::SlowLeader), true),
     ("lossy-links", FaultKind::Links(Weather::Lossy), true),

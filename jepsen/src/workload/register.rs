@@ -12,7 +12,7 @@ use crate::check::Finding;
 use crate::check::log::Drain;
 use crate::check::register::{SearchLimits, check};
 use crate::history::{Answer, Call, Ended, Key};
-use crate::schedule::{Dice, Pace};
+use crate::schedule::Pace;
 
 /// Lanes; more make the search explode.
 const LANES: u32 = 6;
@@ -22,6 +22,9 @@ const RATE_MAX: u32 = 400;
 
 /// Operations on one register before the lanes move on.
 const LIFE: u64 = 600;
+
+/// A lane that met trouble reads so often before it writes again.
+const READS_FIRST: u32 = 2;
 
 /// How many registers are in use at once.
 const WIDTH: u64 = 4;
@@ -48,7 +51,7 @@ impl Workload for RegisterWorkload {
     }
 
     fn check(&self, run: Run<'_>) -> Vec<Finding> {
-        let limits = SearchLimits { may_go_back: !run.mode.is_raft(), ..SearchLimits::default() };
+        let limits = SearchLimits { offsets_may_go_back: !run.mode.is_raft(), ..SearchLimits::default() };
         vec![check(run.operations, limits)]
     }
 }
@@ -67,9 +70,12 @@ async fn work(field: Field, shared: Arc<Shared>, lane: u32) {
     let mut target = Target::new(&field.plan, lane % 3 == 1, dice.fork("target"));
     let mut choice = dice.fork("choice");
     let mut made = std::collections::BTreeSet::new();
+    let mut reads_first = 0_u32;
     while field.next_turn(&mut pace).await {
         let epoch = shared.operations.fetch_add(1, Ordering::Relaxed) / (LIFE * WIDTH);
-        let register = Register::pick(epoch, &mut choice);
+        // What a crash took shows only to who reads before anybody writes again.
+        let number = if reads_first > 0 { u64::from(lane) } else { choice.below(WIDTH) };
+        let register = Register::numbered(epoch, number % WIDTH);
         // The group must be known before an offset of it can be; that is not part of the register.
         if let Register::Offset { group, .. } = &register
             && !made.contains(group)
@@ -82,7 +88,7 @@ async fn work(field: Field, shared: Arc<Shared>, lane: u32) {
             continue;
         }
         let (key, node) = (register.key(), target.next());
-        let ended = if choice.chance(50) {
+        let ended = if choice.chance(50) && reads_first == 0 {
             let value = shared.values.fetch_add(1, Ordering::Relaxed) % 10_000 + 1;
             let value = register.value(epoch, value);
             let call = Call::Write { key, value };
@@ -103,6 +109,7 @@ async fn work(field: Field, shared: Arc<Shared>, lane: u32) {
                 Register::Topic { topic } => field.record(process, call, wire.get_topic(node, topic)).await,
             }
         };
+        reads_first = if matches!(ended, Ended::Ok(_)) { reads_first.saturating_sub(1) } else { READS_FIRST };
         target.learn(&ended);
     }
 }
@@ -115,8 +122,8 @@ enum Register {
 }
 
 impl Register {
-    fn pick(epoch: u64, choice: &mut Dice) -> Self {
-        match choice.below(WIDTH) {
+    fn numbered(epoch: u64, number: u64) -> Self {
+        match number {
             0 => Self::Topic { topic: format!("JepsenRegister-{epoch}") },
             queue => Self::Offset {
                 group: format!("JepsenRegister-{epoch}"),
@@ -126,10 +133,10 @@ impl Register {
     }
 
     fn key(&self) -> Key {
-        Key(match self {
-            Self::Offset { group, queue } => format!("offset of {group} in queue {queue}"),
-            Self::Topic { topic } => format!("queues of {topic}"),
-        })
+        match self {
+            Self::Offset { group, queue } => Key::offset(group, *queue),
+            Self::Topic { topic } => Key::queues(topic),
+        }
     }
 
     /// Offsets may be any number; a topic may not have ten thousand queues, so its values are

@@ -94,6 +94,8 @@ impl LogHistory {
                 | Call::SendOrdered { .. }
                 | Call::Write { .. }
                 | Call::Read { .. }
+                | Call::Standing { .. }
+                | Call::LogEnd { .. }
                 | Call::Consume { .. } => {}
             }
         }
