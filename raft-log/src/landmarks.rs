@@ -74,15 +74,16 @@ impl Landmarks {
     pub(crate) fn advance(&self, segments: &Segments, found: &mut Recovered) -> Result<(), LogError> {
         let mut kept = self.kept.lock();
         let mut unproven = std::mem::take(&mut *kept);
-        found.end = skip_filler(segments, found.end)?;
-        let mut segment = segments.segment_start(found.end);
+        // Where the first entry begins; the end stays where it is as long as there is none.
+        let begin = skip_filler(segments, found.end)?;
+        let mut segment = segments.segment_start(begin);
         while let Some(landmark) = self.read(segment)
             && landmark.continues(found)
             && landmark.agrees_with(segments)
         {
             unproven.remove(&segment);
             kept.insert(segment, landmark.end);
-            landmark.extend(found);
+            landmark.extend(found, begin);
             segment += segments.segment_bytes();
         }
         for segment in unproven.into_keys() {
@@ -163,10 +164,11 @@ impl Landmark {
             })
     }
 
-    fn extend(self, found: &mut Recovered) {
+    /// Moves recovery behind what is described; `begin` is where the log's first entry lies.
+    fn extend(self, found: &mut Recovered, begin: u64) {
         let next = found.last.map_or(0, |last| last.index + 1);
         let is_first = found.first.is_none();
-        let begin = if is_first { (next, found.end) } else { self.points[0] };
+        let begin = if is_first { (next, begin) } else { self.points[0] };
         let behind = self.points.into_iter().filter(|(index, _)| *index > begin.0);
         let memberships = self.memberships.into_iter().filter(|(index, _)| *index >= begin.0);
         found.index.restore(std::iter::once(begin).chain(behind), memberships);
