@@ -112,16 +112,10 @@ fn check<'a>(binding: Binding<'a>, config: &Config) -> Binding<'a> {
             "hours from 00 to 23, separated by ;",
         )
         .check(
-            store.disk_used_max <= store.disk_clean_forcibly,
-            "diskSpaceCleanForciblyRatio",
-            store.disk_clean_forcibly,
-            "at least diskMaxUsedSpaceRatio",
-        )
-        .check(
-            store.disk_clean_forcibly <= store.disk_warning,
-            "diskSpaceWarningLevelRatio",
-            store.disk_warning,
-            "at least diskSpaceCleanForciblyRatio",
+            !store.commit_log_dir.contains(','),
+            "storePathCommitLog",
+            &store.commit_log_dir,
+            "one directory: several, separated by commas, are not served",
         )
         .check(
             store.consume_queue_segment.0.is_multiple_of(20),
@@ -211,6 +205,15 @@ mod tests {
         }
         let (_, bound) = parse("listenPort=1\nlistnPort=2").expect("valid");
         assert_eq!(bound.unknown, ["listnPort"]);
+    }
+
+    #[test]
+    fn ratios_of_a_full_disk_may_have_any_order_as_in_rocketmq() {
+        // Many a production file sets the first alone, above the second's default.
+        let (config, _) = parse("diskMaxUsedSpaceRatio=88\nfileReservedTime=0").expect("valid");
+        assert_eq!((config.store.disk_used_max, config.store.disk_clean_forcibly), (88, 85));
+        let error = parse("storePathCommitLog=/a/commitlog,/b/commitlog").expect_err("several");
+        assert!(error.to_string().contains("storePathCommitLog"), "{error}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ daemon::settings! {
         /// Hours of the day at which expired files are deleted, separated by semicolons.
         delete_when: String = String::from("04"), "deleteWhen", important, live;
         /// How long files are kept, in hours.
-        file_reserved: Hours = Hours(72), "fileReservedTime" in 1..=876_000, important, live;
+        file_reserved: Hours = Hours(72), "fileReservedTime" in 0..=876_000, important, live;
         /// Filled part of the disk, in percent, at which expired files are deleted at any hour.
         disk_used_max: u32 = 75, "diskMaxUsedSpaceRatio" in 10..=95, live;
         /// Filled part of the disk, in percent, at which the oldest files are deleted at any age.
