@@ -10,6 +10,8 @@ pub type Appended = Box<dyn FnOnce(Result<u64, StoreError>) + Send>;
 
 /// A commit log that is read by a master and appended to by a slave.
 pub trait HaLog: Send + Sync + 'static {
+    /// The first byte that is still kept.
+    fn begin(&self) -> u64;
     /// One past the last written byte.
     fn end(&self) -> u64;
     /// One past the last byte that is as safe as the flush mode promises: only that is streamed and acknowledged.
@@ -46,6 +48,10 @@ impl StoreLog {
 }
 
 impl HaLog for StoreLog {
+    fn begin(&self) -> u64 {
+        self.store.commit_log_min()
+    }
+
     fn end(&self) -> u64 {
         self.store.commit_log_max()
     }

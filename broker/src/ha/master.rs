@@ -115,6 +115,11 @@ impl HaMaster {
             tracing::error!(%from, reported, end, "a slave's log is longer than ours: it is refused");
             return Ok(());
         }
+        let begin = self.log.begin();
+        if reported > 0 && reported < begin {
+            tracing::error!(%from, reported, begin, "a slave needs what was deleted here: it needs an empty store");
+            return Ok(());
+        }
         // Source: RocketMQ 5.3.3 `DefaultHAConnection.WriteSocketService`: an empty slave gets the last file.
         let start = if reported == 0 { end - end % self.log.segment_bytes() } else { reported };
         tracing::info!(%from, reported, start, "slave follows");

@@ -215,7 +215,8 @@ impl HaSlave {
             input.reserve(256 * 1024);
             let read = tokio::time::timeout(self.config.silence_max, reading.read_buf(&mut input)).await??;
             if read == 0 {
-                return Ok(());
+                // The protocol has no word for why; what the master says about it is in its own log.
+                return Err(std::io::Error::other("the master closed the connection"));
             }
             *self.status.read_last.lock() = Some(Instant::now());
         }

@@ -197,6 +197,34 @@ fn copy_directory(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slave_that_needs_what_its_master_deleted_is_refused_and_keeps_what_it_has() {
+    let (_names, names) = Matchmaker::listen();
+    let keys = [SMALL_FILES, ("fileReservedTime", "0"), ("namesrvAddr", names.as_str())];
+    let first = start_in(&Arc::new(TempDir::new().expect("a directory")), &keys).await;
+    send_many(&first, "T", 10).await;
+    let directory = Arc::new(TempDir::new().expect("a directory"));
+    let follower = slave_in(&directory, &names, &[SMALL_FILES]).await;
+    caught_up(&first, &follower).await;
+    let own = end(&follower);
+    let directory = follower.stop().await;
+    send_many(&first, "T", 1_500).await;
+    let store = &first.broker.node().store;
+    store.checkpoint().expect("a checkpoint");
+    assert!(store.clean(true).expect("cleaned") > 0 && store.commit_log_min() > own);
+    let mut late = TcpStream::connect(first.broker.identity().ha_address).await.expect("connected");
+    late.write_all(&own.to_be_bytes()).await.expect("reported");
+    assert_eq!(late.read(&mut [0; 64]).await.expect("closed"), 0, "it is told nothing");
+    let follower = slave_in(&directory, &names, &[SMALL_FILES]).await;
+    until("it has tried", || follower.broker.node().part.slave().expect("a slave").status.master() != "")
+        .await;
+    assert_eq!(end(&follower), own);
+    assert_eq!(follower.client().pull("G", "T", 0, 0).await.messages.len(), 10);
+    assert!(ha_status(&first).await.ha_connection_info.is_empty());
+    first.stop().await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_log_is_not_joined_to_ours() {
     let (_names, names) = Matchmaker::listen();
     let first = master(&names, "ASYNC_MASTER", &[]).await;
