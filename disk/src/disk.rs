@@ -55,6 +55,11 @@ impl Space {
         let reachable = self.used + self.available;
         if reachable == 0 { 1.0 } else { self.used as f64 / reachable as f64 }
     }
+
+    /// How many bytes must go until no more than this part is used.
+    pub fn above(&self, percent: u8) -> u64 {
+        self.used.saturating_sub((self.used + self.available) / 100 * u64::from(percent))
+    }
 }
 
 /// A lock on a directory's lock file; released when dropped, or when the process dies.

@@ -74,6 +74,8 @@ pub struct RetentionView<'a> {
     pub hour: u8,
     /// The used part of the disk, 0.0 to 1.0.
     pub used_ratio: f64,
+    /// Bytes that must go until the used part is no more than `used_percent_forced`.
+    pub excess_bytes: u64,
     /// An operator asked for a deletion now (`DELETE_EXPIRED_COMMITLOG`).
     pub asked: bool,
     /// Segments in order: where each begins, and when it was last written, in ms.
@@ -104,13 +106,16 @@ pub fn decide(config: &RetentionConfig, view: RetentionView<'_>) -> RetentionDec
         return RetentionDecision { delete_before: None, writable };
     }
     let reserved = i64::try_from(config.reserved_hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX);
+    let first = view.segments.first().map_or(0, |segment| segment.0);
     let gone = view
         .segments
         .windows(2)
         .take(config.segments_per_pass)
         .take_while(|pair| {
             let expired = view.now >= pair[0].1.saturating_add(reserved);
-            (forced || expired) && pair[1].0 <= view.keep_from
+            // What has not expired goes only as far as the disk needs it; RocketMQ takes a whole batch.
+            let needed = forced && pair[0].0 - first < view.excess_bytes;
+            (needed || expired) && pair[1].0 <= view.keep_from
         })
         .last();
     RetentionDecision { delete_before: gone.map(|pair| pair[1].0), writable }
@@ -134,6 +139,7 @@ mod tests {
             now: NOW,
             hour,
             used_ratio,
+            excess_bytes: u64::MAX,
             asked: false,
             segments: &segments,
             keep_from: u64::MAX,
@@ -178,6 +184,7 @@ mod tests {
             now: NOW,
             hour: 4,
             used_ratio: 0.99,
+            excess_bytes: u64::MAX,
             asked: true,
             segments: &segments,
             keep_from: 150,
@@ -188,12 +195,34 @@ mod tests {
     }
 
     #[test]
+    fn no_more_goes_before_its_time_than_the_disk_needs() {
+        let segments = segments(&[200, 3, 2, 1, 0]);
+        for (excess_bytes, before) in [(1, 100), (100, 100), (101, 200), (250, 300), (10_000, 400)] {
+            let view = RetentionView {
+                now: NOW,
+                hour: 9,
+                used_ratio: 0.87,
+                excess_bytes,
+                asked: false,
+                segments: &segments,
+                keep_from: u64::MAX,
+            };
+            assert_eq!(
+                decide(&RetentionConfig::default(), view).delete_before,
+                Some(before),
+                "{excess_bytes}"
+            );
+        }
+    }
+
+    #[test]
     fn an_operator_can_ask_for_expired_segments_at_any_hour() {
         let segments = segments(&[100, 1]);
         let view = RetentionView {
             now: NOW,
             hour: 9,
             used_ratio: 0.1,
+            excess_bytes: 0,
             asked: true,
             segments: &segments,
             keep_from: u64::MAX,
@@ -209,6 +238,7 @@ mod tests {
             now: NOW,
             hour: 9,
             used_ratio: 0.95,
+            excess_bytes: u64::MAX,
             asked: false,
             segments: &segments,
             keep_from: u64::MAX,

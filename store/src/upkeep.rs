@@ -93,39 +93,44 @@ impl Upkeep {
 
     /// Looks at the disk: deletes what has expired, shuts or opens the gate. Tells how many segments went.
     pub(crate) fn clean(&self, asked: bool) -> Result<usize, StoreError> {
-        let used_ratio = self.used_ratio()?;
-        if used_ratio * 100.0 > f64::from(self.core.retention.read().used_percent_forced) {
+        let space = self.fuller_space()?;
+        let forced = f64::from(self.core.retention.read().used_percent_forced);
+        if space.used_ratio() * 100.0 > forced {
             // Nothing beyond the last checkpoint may be deleted: room must not wait for the next one.
             unless_full(self.checkpoint(), "a checkpoint")?;
         }
-        let decision = self.decide(used_ratio, asked)?;
-        self.set_gate(used_ratio, decision.writable);
+        let decision = self.decide(&space, asked)?;
+        self.set_gate(space.used_ratio(), decision.writable);
         let Some(position) = decision.delete_before else { return Ok(0) };
         let dropped = self.drop_before(position)?;
         if dropped > 0 && !decision.writable {
-            let used_ratio = self.used_ratio()?;
-            self.set_gate(used_ratio, self.decide(used_ratio, asked)?.writable);
+            let space = self.fuller_space()?;
+            self.set_gate(space.used_ratio(), self.decide(&space, asked)?.writable);
         }
         Ok(dropped)
     }
 
-    fn used_ratio(&self) -> Result<f64, StoreError> {
-        Ok(self.space_of_log()?.used_ratio().max(self.space_of_queues()?.used_ratio()))
+    /// Log and queues may lie on different disks: the fuller one decides.
+    fn fuller_space(&self) -> Result<Space, StoreError> {
+        let (log, queues) = (self.space_of_log()?, self.space_of_queues()?);
+        Ok(if queues.used_ratio() > log.used_ratio() { queues } else { log })
     }
 
-    fn decide(&self, used_ratio: f64, asked: bool) -> Result<RetentionDecision, StoreError> {
+    fn decide(&self, space: &Space, asked: bool) -> Result<RetentionDecision, StoreError> {
         let core = &self.core;
+        let retention = core.retention.read();
         let segments: Vec<(u64, i64)> =
             core.segments.list()?.iter().map(|info| (info.start, ms(info.modified))).collect();
         let view = RetentionView {
             now: core.hooks.clock.now(),
             hour: core.hooks.clock.hour(),
-            used_ratio,
+            used_ratio: space.used_ratio(),
+            excess_bytes: space.above(retention.used_percent_forced),
             asked,
             segments: &segments,
             keep_from: core.applied().min(self.covered()),
         };
-        Ok(decide(&core.retention.read(), view))
+        Ok(decide(&retention, view))
     }
 
     /// Lets messages in, or refuses them because the disk is too full.

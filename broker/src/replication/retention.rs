@@ -40,13 +40,17 @@ fn decision(node: &Node, group: &Group, asked: bool) -> Result<Option<u64>, Brok
     };
     let segments: Vec<(u64, i64)> = listed.iter().map(|info| (info.start, millis(info.modified))).collect();
     let figures = node.store.figures()?;
+    let retention = store_config::retention(&config);
+    let used_ratio = figures.commit_log_disk_ratio.max(figures.consume_queue_disk_ratio);
+    let above = (used_ratio - f64::from(retention.used_percent_forced) / 100.0).max(0.0);
     let view = RetentionView {
         now: now_ms(),
         hour: store::Clock::hour(&store::SystemClock),
-        used_ratio: figures.commit_log_disk_ratio.max(figures.consume_queue_disk_ratio),
+        used_ratio,
+        excess_bytes: (above * figures.disk_total as f64).ceil() as u64,
         asked,
         segments: &segments,
         keep_from: node.store.applied(),
     };
-    Ok(decide(&store_config::retention(&config), view).delete_before)
+    Ok(decide(&retention, view).delete_before)
 }
