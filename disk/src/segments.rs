@@ -22,6 +22,17 @@ const NAME_DIGITS: usize = 20;
 /// The one directory that a file system itself puts at the root of a volume.
 const VOLUME_DIRECTORY: &str = "lost+found";
 
+/// What becomes of a last segment without its full size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It gets its size, and what it lost is mended by its owner.
+    Mended,
+    /// It gets its size only while nothing was ever written to it.
+    Whole,
+    /// It gets its size, and nothing in it is durable anyway.
+    Rebuildable,
+}
+
 /// One segment, as retention sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
@@ -62,8 +73,19 @@ struct Segment {
 
 impl Segments {
     /// Opens a directory of segments whose bytes must survive: commit logs. Makes the directory when it is missing.
+    /// A last segment that somebody cut short gets its size back: who opens it so mends what it lost from elsewhere.
     pub fn open(disk: Arc<dyn Disk>, directory: PathBuf, segment_bytes: u64) -> Result<Self, DiskError> {
-        Self::open_as(disk, directory, segment_bytes, true)
+        Self::open_as(disk, directory, segment_bytes, Kind::Mended)
+    }
+
+    /// The same, for a log of which there is no other copy: a last segment that is short and holds something was cut by
+    /// damage, or is of a log with smaller segments, and neither is to be touched.
+    pub fn open_whole(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        segment_bytes: u64,
+    ) -> Result<Self, DiskError> {
+        Self::open_as(disk, directory, segment_bytes, Kind::Whole)
     }
 
     /// Opens a directory of segments that can be rebuilt from a log: consume queues.
@@ -73,15 +95,16 @@ impl Segments {
         directory: PathBuf,
         segment_bytes: u64,
     ) -> Result<Self, DiskError> {
-        Self::open_as(disk, directory, segment_bytes, false)
+        Self::open_as(disk, directory, segment_bytes, Kind::Rebuildable)
     }
 
     fn open_as(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         segment_bytes: u64,
-        durable: bool,
+        kind: Kind,
     ) -> Result<Self, DiskError> {
+        let durable = kind != Kind::Rebuildable;
         assert!(segment_bytes > 0, "a segment has at least one byte");
         disk.create_dir_all(&directory).map_err(|error| DiskError::io("create", &directory, error))?;
         let entries = disk.list(&directory).map_err(|error| DiskError::io("list", &directory, error))?;
@@ -92,6 +115,10 @@ impl Segments {
         if let (Some(last), Some((_, bytes))) = (files.back(), found.last())
             && *bytes < segment_bytes
         {
+            if kind == Kind::Whole && !last.is_blank(&*disk)? {
+                let path = last.path.clone();
+                return Err(DiskError::SegmentSize { path, bytes: *bytes, segment_bytes });
+            }
             // A crash came between making the file and giving it its size.
             match last.fill(&*disk, segment_bytes, durable) {
                 // The disk is full. Without its full size a file was never written: it goes, and is made again when needed.

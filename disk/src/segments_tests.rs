@@ -121,6 +121,29 @@ fn a_full_disk_fails_the_new_segment_and_leaves_the_log_usable() {
 }
 
 #[test]
+fn a_short_last_segment_of_the_only_copy_gets_its_size_only_while_it_is_blank() {
+    let open_whole = |disk: &MemDisk| Segments::open_whole(Arc::new(disk.clone()), "/log".into(), 64);
+    for (content, is_opened) in [(&[][..], true), (&[0; 20], true), (b"a record", false)] {
+        let disk = MemDisk::new();
+        disk.create_dir_all("/log".as_ref()).unwrap();
+        let path = Path::new("/log/00000000000000000000");
+        disk.open(path, OpenHow::Create).unwrap().write_at(0, content).unwrap();
+        match open_whole(&disk) {
+            Ok(segments) => assert_eq!((is_opened, segments.end()), (true, 64)),
+            Err(error) => {
+                assert!(
+                    matches!(error, DiskError::SegmentSize { bytes: 8, segment_bytes: 64, .. }),
+                    "{error}"
+                );
+                assert!(!is_opened);
+                let kept = crate::read_whole(&disk, path).unwrap().unwrap();
+                assert_eq!(kept, content, "nothing was touched");
+            }
+        }
+    }
+}
+
+#[test]
 fn rebuildable_segments_cost_no_sync() {
     let disk = MemDisk::new();
     let segments =

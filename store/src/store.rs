@@ -63,7 +63,8 @@ impl MessageStore {
     pub fn open(config: StoreConfig, disk: Arc<dyn Disk>, hooks: Hooks) -> Result<Arc<Self>, StoreError> {
         check(&config)?;
         let lock = lock(&config, &*disk)?;
-        let segments = Segments::open(disk.clone(), config.commit_log_directory(), config.segment_bytes)?;
+        let segments =
+            Segments::open_whole(disk.clone(), config.commit_log_directory(), config.segment_bytes)?;
         Self::start(Arc::new(segments), config, disk, hooks, lock, true)
     }
 
