@@ -13,7 +13,8 @@ use store::StoreError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[expect(missing_docs, reason = "the texts say it, and the fields are the numbers in them")]
 pub enum BrokerError {
-    // what a request itself gets wrong
+    // what a request itself gets wrong; where RocketMQ 5.3.3 has words for it, the text begins with them: people and
+    // tools look for those
     /// The code is not served; the text is RocketMQ's.
     #[error(" request type {0} not supported")]
     CodeUnsupported(i32),
@@ -31,11 +32,11 @@ pub enum BrokerError {
     // sends
     #[error("the broker is not writable for topic {topic}")]
     BrokerNotWritable { topic: String },
-    #[error("sending to topic {topic} is forbidden")]
+    #[error("Sending message to topic[{topic}] is forbidden.")]
     TopicNotSendable { topic: String },
-    #[error("topic {topic} does not exist, and may not be created")]
+    #[error("topic[{topic}] not exist, apply first please!")]
     TopicUnknown { topic: String },
-    #[error("queue {queue} is illegal: topic {topic} has {queues} queues")]
+    #[error("request queueId[{queue}] is illegal, topic:[{topic}] has {queues} queues")]
     QueueIllegal { topic: String, queue: i32, queues: u32 },
     #[error("message body has {bytes} bytes, at most {max} are allowed")]
     BodyTooLong { bytes: usize, max: u64 },
@@ -67,23 +68,23 @@ pub enum BrokerError {
     BrokerNotReadable,
     #[error("lite pull is switched off on this broker")]
     LitePullDisabled,
-    #[error("consumer group {group} does not exist")]
+    #[error("subscription group [{group}] does not exist")]
     GroupUnknown { group: String },
-    #[error("consumer group {group} may not consume (consumeEnable=false)")]
+    #[error("subscription group no permission, {group}")]
     ConsumeDisabled { group: String },
-    #[error("consumer group {group} may not consume by broadcast")]
+    #[error("the consumer group[{group}] can not consume by broadcast way")]
     BroadcastDisabled { group: String },
-    #[error("topic {topic} is not readable")]
+    #[error("the topic[{topic}] pulling message is forbidden")]
     TopicNotReadable { topic: String },
     #[error("topic {topic} is forbidden to consumer group {group}")]
     GroupForbidden { group: String, topic: String },
-    #[error("the subscription {expression:?} cannot be read")]
+    #[error("parse the consumer's subscription failed: {expression:?}")]
     SubscriptionMalformed { expression: String },
-    #[error("consumer group {group} has no live member here; its heartbeat comes first")]
+    #[error("the consumer's group info not exist: {group} has no live member here")]
     SubscriptionUnknown { group: String },
-    #[error("consumer group {group} does not subscribe to topic {topic}")]
+    #[error("the consumer's subscription not exist: {group} does not subscribe to {topic}")]
     TopicUnsubscribed { group: String, topic: String },
-    #[error("the subscription of {group} to {topic} is older ({known}) than the request's ({asked})")]
+    #[error("the consumer's subscription not latest: {group} and {topic}, {known} is older than {asked}")]
     SubscriptionOld { group: String, topic: String, known: i64, asked: i64 },
     #[error("the broker does not support consumer to filter message by {0}")]
     FilterUnserved(String),
@@ -91,9 +92,9 @@ pub enum BrokerError {
     OffsetUnknown,
     #[error("no consumer for this group, {group}")]
     GroupEmpty { group: String },
-    #[error("the consumer group {group} is not online")]
+    #[error("the consumer group[{group}] not online")]
     ConsumerOffline { group: String },
-    #[error("the producer group {group} is not online")]
+    #[error("the producer group[{group}] not exist")]
     ProducerOffline { group: String },
     #[error("client {client} of group {group} is too old (version {version}) for this request")]
     ClientTooOld { client: String, group: String, version: i32 },
@@ -111,13 +112,13 @@ pub enum BrokerError {
     ReplyRefused { client: String, code: i32 },
 
     // admin and queries
-    #[error("no message at physical offset {offset}")]
+    #[error("can not find message by the offset, {offset}")]
     MessageMissing { offset: i64 },
     #[error("no message is known by this key")]
     QueryEmpty,
-    #[error("no such topic: {topic}")]
+    #[error("topic[{topic}] not exist")]
     AdminTopicUnknown { topic: String },
-    #[error("topic {topic} belongs to the system")]
+    #[error("The topic[{topic}] is conflict with system topic.")]
     SystemTopic { topic: String },
     #[error("the statistics {name} of {key} are not there")]
     StatsUnknown { name: String, key: String },

@@ -213,7 +213,7 @@ pub enum NameError {
         what: &'static str,
     },
     /// The name is too long.
-    #[error("the specified {what} has {len} characters, at most {max} are allowed")]
+    #[error("The specified {what} is longer than {what} max length {max}: it has {len}")]
     Length {
         /// "topic" or "group".
         what: &'static str,
@@ -223,7 +223,7 @@ pub enum NameError {
         max: usize,
     },
     /// The name has a character outside `^[%|a-zA-Z0-9_-]+$`.
-    #[error("the specified {what} contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")]
+    #[error("The specified {what} contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")]
     Characters {
         /// "topic" or "group".
         what: &'static str,

@@ -31,15 +31,16 @@ pub fn units(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remoting
         physic_offset: signed(unit.physical_offset),
         physic_size: i32::try_from(unit.bytes).unwrap_or(i32::MAX),
         tags_code: unit.tags_code,
-        eval: subscription.as_ref().is_none_or(|subscription| subscription.wanted.matches(unit.tags_code)),
+        eval: subscription.as_ref().is_some_and(|subscription| subscription.wanted.matches(unit.tags_code)),
         ..ConsumeQueueData::default()
     });
+    let is_offline = !group.is_empty() && subscription.is_none();
     let body = QueryConsumeQueueResponseBody {
         max_queue_index: signed(queue.max_offset()),
         min_queue_index: signed(queue.min_offset()),
         queue_data: Some(shown.collect()),
         subscription_data: subscription.map(|subscription| subscription.data.clone()),
-        filter_data: None,
+        filter_data: is_offline.then(|| format!("{group}@{topic} is not online!")),
     };
     Ok(success().with_body(body.encode()))
 }
