@@ -53,6 +53,8 @@ fn role(plan: &Plan, member: Member, put: &mut dyn FnMut(&str, &dyn std::fmt::Di
             put("dLegerGroup", &Plan::BROKER);
             put("dLegerSelfId", &plan.name(member));
             put("dLegerPeers", &peers(plan, member));
+            // Our clients ask for their routes often; a stop need not wait as long as for Java's.
+            put("handOverWaitTimeSeconds", &5);
         }
         Mode::SingleAsync | Mode::SingleSync => {
             put("brokerId", &0);
