@@ -35,6 +35,8 @@ const GUEST_PARKED_FOR: Duration = Duration::from_millis(500);
 const PARKED_MAX: usize = 10_000;
 /// Their bytes.
 const PARKED_BYTES_MAX: usize = 64 << 20;
+/// A leader that could not be reached is not tried again for so long, however many wait for it.
+const UNREACHABLE_FOR: Duration = Duration::from_millis(50);
 /// How long a forwarded request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -71,6 +73,8 @@ struct Inner {
     client: RemotingClient,
     runtime: Handle,
     parked: Mutex<Parked>,
+    /// The leader that could not be reached last, and until when it is left alone.
+    unreachable: Mutex<Option<(String, Instant)>>,
     own_address: String,
 }
 
@@ -86,7 +90,8 @@ impl Forwarder {
         let config = ClientConfig { connect_timeout: Duration::from_millis(500), ..ClientConfig::default() };
         let client = RemotingClient::new(config, Arc::new(NoRequests));
         let runtime = Handle::current();
-        Self { inner: Arc::new(Inner { standing, client, runtime, parked: Mutex::default(), own_address }) }
+        let (parked, unreachable) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { standing, client, runtime, parked, unreachable, own_address }) }
     }
 
     /// Takes a request of a client or of another replica; it will be answered.
@@ -166,12 +171,17 @@ impl Inner {
         if let Some(leader) = this.client.connected(&address) {
             return Self::hand_over(this, &leader, waiting);
         }
+        let is_left_alone = |known: &(String, Instant)| known.0 == address && known.1 > Instant::now();
+        if this.unreachable.lock().as_ref().is_some_and(is_left_alone) {
+            return this.park(waiting);
+        }
         let there = Arc::clone(this);
         this.runtime.spawn(async move {
             match there.client.connect(&address).await {
                 Ok(leader) => Self::hand_over(&there, &leader, waiting),
                 Err(error) => {
                     tracing::debug!(address, %error, "the leader cannot be reached");
+                    *there.unreachable.lock() = Some((address, Instant::now() + UNREACHABLE_FOR));
                     there.park(waiting);
                 }
             }

@@ -29,6 +29,8 @@ const DIRECTORY: &str = "raft";
 /// How long a hand-over waits for what is under way, and for one heir to take the lead.
 const FINISHED_WITHIN: Duration = Duration::from_millis(300);
 const TRANSFER_TRY: Duration = Duration::from_millis(300);
+/// An heir that lacks more entries than this is refused. Source: DLedger's `maxLeadershipTransferWaitIndex`.
+const HEIR_BEHIND_MAX: u64 = 1_000;
 /// How long a stop waits for the log.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// How long a new group waits for all of its members before a majority forms it.
@@ -190,6 +192,9 @@ impl Group {
     /// ask. Nothing is refused meanwhile: what comes is parked, what came before is committed first.
     pub(crate) async fn hand_over(&self, to: Option<u64>, patience: Duration) -> Result<(), GroupError> {
         let deadline = tokio::time::Instant::now() + patience;
+        if let Some(to) = to {
+            check_heir(&self.log.status().borrow(), to)?;
+        }
         let mut outcome = Ok(());
         loop {
             let status = self.log.status().borrow().clone();
@@ -242,6 +247,18 @@ impl Group {
             tracing::warn!(%error, "the tables were not saved; the log has them");
         }
         self.log.stop(STOP_WITHIN).await.map_err(|error| BrokerError::Raft(error.to_string()))
+    }
+}
+
+/// Whether this replica can take the lead at once: nobody is served while it catches up.
+fn check_heir(status: &Status, to: u64) -> Result<(), GroupError> {
+    let refused = |why: &str| Err(GroupError::Refused(format!("n{to} {why}")));
+    match status.peers.iter().find(|peer| peer.node == to && peer.is_voter) {
+        None => refused("is no voter of this group"),
+        Some(peer) if peer.matched.unwrap_or(0) + HEIR_BEHIND_MAX < status.last.unwrap_or(0) => {
+            refused("is too far behind to lead")
+        }
+        Some(_) => Ok(()),
     }
 }
 

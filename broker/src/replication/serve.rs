@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use super::duty::{self, Duty};
 use super::forward::{Forwarder, Waiting};
 use super::group::Group;
+use super::standing::Place;
 use crate::caller::Caller;
 use crate::dispatch::Dispatch;
 use crate::error::BrokerError;
@@ -69,6 +70,9 @@ impl ReplicaDispatch {
     /// What waits for a leader goes where it belongs now, or is refused when it has waited too long.
     pub(crate) fn reconsider_parked(&self, now: Instant) {
         self.forwarder.expire(now);
+        if matches!(self.group.standing.place(), Place::Leaderless { .. }) {
+            return;
+        }
         for waiting in self.forwarder.take_parked() {
             let _inside = self.group.standing.enter();
             self.reconsider(waiting);
