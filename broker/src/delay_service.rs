@@ -23,6 +23,8 @@ const TICK: Duration = Duration::from_millis(100);
 const BATCH: usize = 32;
 /// A level whose delivery failed is tried again after so long.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
+/// So far may the clocks of two brokers differ, or a clock have been set back, without any message being due early.
+const CLOCKS_APART_MS: i64 = 60_000;
 /// How long a batch may take to be stored.
 const STORED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -181,11 +183,12 @@ impl Levels {
     }
 }
 
-/// When a message is due whose unit says `due`. No message waits longer than its level's delay: one that seems to was stored
-/// before the clock was set back, or before the levels were changed, and is due now.
-/// Source: RocketMQ `ScheduleMessageService.correctDeliverTimestamp`.
+/// When a message is due whose unit says `due`. No message waits much longer than its level's delay: one that seems to was
+/// stored before the clock was set back, or before the levels were changed, and is due now.
+/// Source: RocketMQ `ScheduleMessageService.correctDeliverTimestamp`, which allows for nothing: there, a message from a broker
+/// whose clock is a moment ahead, or one stored after `now` was asked for, is delivered at once, its whole delay too early.
 fn believable(due: i64, now: i64, delay: i64) -> i64 {
-    if due > now.saturating_add(delay) { now } else { due }
+    if due > now.saturating_add(delay).saturating_add(CLOCKS_APART_MS) { now } else { due }
 }
 
 #[cfg(test)]
@@ -193,11 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_back_holds_up_no_message() {
+    fn a_clock_that_was_set_back_holds_up_no_message_and_none_is_early_by_a_moment() {
         const HOUR: i64 = 3_600_000;
         for (due, now, delay, believed) in [
             (10_500, 10_000, 1_000, 10_500),
             (11_000, 10_000, 1_000, 11_000),
+            (11_001, 10_000, 1_000, 11_001),
+            (71_000, 10_000, 1_000, 71_000),
+            (71_001, 10_000, 1_000, 10_000),
             (9_000, 10_000, 1_000, 9_000),
             (10_000 + HOUR, 10_000, 1_000, 10_000),
             (i64::MAX, 10_000, 1_000, 10_000),
