@@ -1,5 +1,5 @@
 //! Turns proposals into entries. Batching clocks itself: a few entries are in flight, and whoever comes meanwhile shares the
-//! next one. There is no timer to wait for, and no batch waits for another proposal.
+//! next one, which is taken once it holds as much as they do, or once they are done. There is no timer to wait for.
 //!
 //! Always true: nothing is submitted before this node applied its own blank entry; a batch names the term it was formed in,
 //! so it can never enter another; what waits is bounded in number and bytes.
@@ -41,8 +41,6 @@ pub(crate) struct Batcher {
     /// Who leads, plus one; 0 when unknown.
     leader: AtomicU64,
     is_stopping: AtomicBool,
-    /// The task waits for a proposal, not for a batch in flight.
-    wants_work: AtomicBool,
     wake: Notify,
     shared: Arc<Shared>,
 }
@@ -51,13 +49,73 @@ pub(crate) struct Batcher {
 struct Queue {
     items: VecDeque<(EntryKind, Proposal)>,
     bytes: usize,
+    /// System commands among the items.
+    commands: usize,
+    /// The task wants to hear of a batch that is worth taking beside so many proposals in flight; `None` while it is at work
+    /// or waits for a batch in flight.
+    wanted: Option<usize>,
+}
+
+impl Queue {
+    /// Whether a batch is to be taken while `in_flight` proposals are under way. An entry costs three replicas the same
+    /// system calls and wake-ups whatever it holds: one that would be smaller than what is under way waits for company, or
+    /// for the end of that. Whoever is alone never waits, nor does a command, of which there are few.
+    fn is_worth_a_batch(&self, in_flight: usize, limits: &Limits) -> bool {
+        self.items.len() >= in_flight.max(1)
+            || self.items.len() >= limits.records_max as usize
+            || self.bytes >= limits.bytes_max
+            || self.commands > 0
+    }
+
+    fn push(&mut self, kind: EntryKind, proposal: Proposal) {
+        self.bytes += proposal.records.len();
+        self.commands += usize::from(kind == EntryKind::System);
+        self.items.push_back((kind, proposal));
+    }
+
+    /// Whether the task waited for what is there now; true once, until it waits again.
+    fn is_awaited(&mut self, limits: &Limits) -> bool {
+        let is_awaited = self.wanted.is_some_and(|wanted| self.is_worth_a_batch(wanted, limits));
+        if is_awaited {
+            self.wanted = None;
+        }
+        is_awaited
+    }
+
+    /// Takes the next entry's proposals.
+    fn take(&mut self, limits: &Limits) -> Option<(EntryKind, Batch)> {
+        let (kind, first) = self.items.pop_front()?;
+        let (mut bytes, mut records) = (first.records.len(), first.count);
+        let mut batch =
+            Batch { proposals: Vec::with_capacity(self.items.len().min(limits.records_max as usize) + 1) };
+        batch.proposals.push(first);
+        while kind == EntryKind::Records
+            && let Some((EntryKind::Records, next)) = self.items.front()
+            && bytes + next.records.len() <= limits.bytes_max
+            && records.saturating_add(next.count) <= limits.records_max
+        {
+            let Some((_, next)) = self.items.pop_front() else { break };
+            bytes += next.records.len();
+            records += next.count;
+            batch.proposals.push(next);
+        }
+        self.bytes -= bytes;
+        self.commands -= usize::from(kind == EntryKind::System);
+        Some((kind, batch))
+    }
 }
 
 /// The batches of one term that are under way. Those of a lost term may stay open for long and must not count in the next.
 #[derive(Debug, Clone, Default)]
 struct Flight {
     term: u64,
-    count: Arc<AtomicUsize>,
+    load: Arc<Load>,
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    batches: AtomicUsize,
+    proposals: AtomicUsize,
 }
 
 impl Batcher {
@@ -68,7 +126,6 @@ impl Batcher {
             term: AtomicU64::new(0),
             leader: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
-            wants_work: AtomicBool::new(false),
             wake: Notify::new(),
             shared,
         }
@@ -111,7 +168,7 @@ impl Batcher {
         if let Some(reason) = refused {
             return proposal.ticket.done(Err(reason));
         }
-        {
+        let is_awaited = {
             let mut queue = self.queue.lock();
             let is_full = queue.items.len() >= self.limits.waiting_max
                 || queue.bytes + bytes > self.limits.waiting_bytes_max;
@@ -119,10 +176,10 @@ impl Batcher {
                 drop(queue);
                 return proposal.ticket.done(Err(ProposeError::Busy));
             }
-            queue.bytes += bytes;
-            queue.items.push_back((kind, proposal));
-        }
-        if self.wants_work.swap(false, Ordering::AcqRel) {
+            queue.push(kind, proposal);
+            queue.is_awaited(&self.limits)
+        };
+        if is_awaited {
             self.wake.notify_one();
         }
     }
@@ -136,10 +193,11 @@ impl Batcher {
                 self.refuse_all(&self.not_leader());
             }
             if flight.term != term {
-                flight = Flight { term, count: Arc::default() };
+                flight = Flight { term, load: Arc::default() };
             }
-            let is_free = term != 0 && flight.count.load(Ordering::Acquire) < self.limits.in_flight_max;
-            let batch = if is_free { self.take_batch() } else { None };
+            let is_free =
+                term != 0 && flight.load.batches.load(Ordering::Acquire) < self.limits.in_flight_max;
+            let batch = if is_free { self.take_batch(&flight) } else { None };
             match batch {
                 Some(batch) => self.submit(&raft, batch, &flight).await,
                 None if self.is_stopping.load(Ordering::Acquire) && self.is_drained() => return,
@@ -148,35 +206,28 @@ impl Batcher {
         }
     }
 
-    /// Takes what waits, up to the limits; tells `propose` to wake the task when there is nothing.
-    fn take_batch(&self) -> Option<ProposedBatch> {
-        self.wants_work.store(true, Ordering::Release);
+    /// Takes what waits, up to the limits; tells `propose` when to wake the task where that is not enough yet.
+    fn take_batch(&self, flight: &Flight) -> Option<ProposedBatch> {
+        let in_flight = flight.load.proposals.load(Ordering::Acquire);
         let mut queue = self.queue.lock();
-        let (kind, first) = queue.items.pop_front()?;
-        self.wants_work.store(false, Ordering::Release);
-        let (mut bytes, mut records) = (first.records.len(), first.count);
-        let mut batch = Batch { proposals: Vec::with_capacity(queue.items.len().min(64) + 1) };
-        batch.proposals.push(first);
-        while kind == EntryKind::Records
-            && let Some((EntryKind::Records, next)) = queue.items.front()
-            && bytes + next.records.len() <= self.limits.bytes_max
-            && records.saturating_add(next.count) <= self.limits.records_max
-        {
-            let Some((_, next)) = queue.items.pop_front() else { break };
-            bytes += next.records.len();
-            records += next.count;
-            batch.proposals.push(next);
+        if !queue.is_worth_a_batch(in_flight, &self.limits) && !self.is_stopping.load(Ordering::Acquire) {
+            queue.wanted = Some(in_flight);
+            return None;
         }
-        queue.bytes -= bytes;
+        queue.wanted = None;
+        let (kind, batch) = queue.take(&self.limits)?;
         Some(ProposedBatch::new(kind, batch))
     }
 
     async fn submit(self: &Arc<Self>, raft: &RaftHandle, batch: ProposedBatch, flight: &Flight) {
-        flight.count.fetch_add(1, Ordering::AcqRel);
+        let proposals = batch.cell.lock().batch.proposals.len();
+        flight.load.batches.fetch_add(1, Ordering::AcqRel);
+        flight.load.proposals.fetch_add(proposals, Ordering::AcqRel);
         let leader = LeaderId { term: flight.term, node_id: self.shared.node };
         let mut answer = Answer {
             batch: batch.clone(),
-            count: flight.count.clone(),
+            load: flight.load.clone(),
+            proposals,
             batcher: self.clone(),
             is_given: false,
         };
@@ -188,7 +239,7 @@ impl Batcher {
     fn refuse_all(&self, reason: &ProposeError) {
         let items = {
             let mut queue = self.queue.lock();
-            queue.bytes = 0;
+            (queue.bytes, queue.commands) = (0, 0);
             std::mem::take(&mut queue.items)
         };
         for (_, proposal) in items {
@@ -205,7 +256,8 @@ impl Batcher {
 /// Tells a batch's tickets what became of it, also when openraft drops it without a word.
 struct Answer {
     batch: ProposedBatch,
-    count: Arc<AtomicUsize>,
+    load: Arc<Load>,
+    proposals: usize,
     batcher: Arc<Batcher>,
     is_given: bool,
 }
@@ -228,7 +280,92 @@ impl Drop for Answer {
         if !self.is_given {
             self.batch.refuse(&ProposeError::Stopping);
         }
-        self.count.fetch_sub(1, Ordering::AcqRel);
+        self.load.batches.fetch_sub(1, Ordering::AcqRel);
+        self.load.proposals.fetch_sub(self.proposals, Ordering::AcqRel);
         self.batcher.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::batch::{Placed, Ticket};
+
+    const LIMITS: Limits = Limits {
+        in_flight_max: 4,
+        records_max: 8,
+        bytes_max: 100,
+        proposal_bytes_max: 100,
+        waiting_max: 100,
+        waiting_bytes_max: 1000,
+    };
+
+    struct Nobody;
+
+    impl Ticket for Nobody {
+        fn as_any(&mut self) -> &mut dyn Any {
+            self
+        }
+
+        fn done(self: Box<Self>, _outcome: Result<Placed, ProposeError>) {}
+    }
+
+    fn queue_of(count: usize, bytes: usize, kind: EntryKind) -> Queue {
+        let mut queue = Queue::default();
+        for _ in 0..count {
+            let proposal = Proposal { records: BytesMut::zeroed(bytes), count: 1, ticket: Box::new(Nobody) };
+            queue.push(kind, proposal);
+        }
+        queue
+    }
+
+    #[test]
+    fn who_is_alone_does_not_wait_and_nothing_is_no_batch() {
+        assert!(queue_of(1, 1, EntryKind::Records).is_worth_a_batch(0, &LIMITS));
+        assert!(!queue_of(0, 1, EntryKind::Records).is_worth_a_batch(0, &LIMITS));
+    }
+
+    #[test]
+    fn a_batch_smaller_than_what_is_under_way_waits_for_company() {
+        assert!(!queue_of(2, 1, EntryKind::Records).is_worth_a_batch(3, &LIMITS));
+        assert!(queue_of(3, 1, EntryKind::Records).is_worth_a_batch(3, &LIMITS));
+    }
+
+    #[test]
+    fn a_full_batch_and_a_command_wait_for_nobody() {
+        assert!(queue_of(8, 1, EntryKind::Records).is_worth_a_batch(1000, &LIMITS));
+        assert!(queue_of(2, 50, EntryKind::Records).is_worth_a_batch(1000, &LIMITS));
+        assert!(queue_of(1, 1, EntryKind::System).is_worth_a_batch(1000, &LIMITS));
+    }
+
+    #[test]
+    fn the_task_is_woken_by_the_proposal_that_makes_a_batch_worth_taking_and_by_no_other() {
+        let mut queue = queue_of(1, 1, EntryKind::Records);
+        queue.wanted = Some(3);
+        let proposal = || Proposal { records: BytesMut::zeroed(1), count: 1, ticket: Box::new(Nobody) };
+        let mut woken = Vec::new();
+        for _ in 0..3 {
+            queue.push(EntryKind::Records, proposal());
+            woken.push(queue.is_awaited(&LIMITS));
+        }
+        assert_eq!(woken, [false, true, false]);
+    }
+
+    #[test]
+    fn what_is_taken_is_counted_out_again() {
+        let mut queue = queue_of(2, 50, EntryKind::Records);
+        queue.push(
+            EntryKind::System,
+            Proposal { records: BytesMut::zeroed(7), count: 1, ticket: Box::new(Nobody) },
+        );
+        let (kind, first) = queue.take(&LIMITS).unwrap();
+        assert_eq!((kind, first.proposals.len(), queue.bytes, queue.commands), (EntryKind::Records, 2, 7, 1));
+        let (kind, second) = queue.take(&LIMITS).unwrap();
+        assert_eq!((kind, second.proposals.len(), queue.bytes, queue.commands), (EntryKind::System, 1, 0, 0));
+        assert!(queue.take(&LIMITS).is_none());
     }
 }
