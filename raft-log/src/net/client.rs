@@ -38,6 +38,8 @@ use crate::types::{LogId, Node, Snapshot, Types, VoteOf};
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a follower may take for a request to append; its disk may stall.
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a follower may learn later than at once that an entry is committed; a heartbeat tells it in any case.
+const COMMIT_PATIENCE: Duration = Duration::from_millis(5);
 /// How long a voter may take: it syncs its vote.
 const VOTE_PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -320,13 +322,40 @@ async fn send_all(
     mut requests: impl Stream<Item = AppendEntriesRequest<Types>> + Unpin,
     open: Arc<AtomicU64>,
 ) -> Result<Writer, std::io::Error> {
-    while let Some(request) = requests.next().await {
+    // The first request is a probe or the beginning of a stream, and somebody waits for its answer.
+    let mut next = requests.next().await;
+    while let Some(request) = next {
         let last = shared.log.last().map_or(0, |last| last.index);
         let (head, slices): (_, Vec<Bytes>) = encode_append(request, last);
         open.fetch_add(1, Ordering::Relaxed);
         writer.write_slices(FrameType::Append, &head, &slices).await?;
+        next = next_worth_sending(&mut requests).await;
     }
     Ok(writer)
+}
+
+/// The next request with entries. One without tells only how far the log is committed, which the next one with entries
+/// tells as well: it is kept back for a moment, and given up when it is overtaken.
+async fn next_worth_sending(
+    requests: &mut (impl Stream<Item = AppendEntriesRequest<Types>> + Unpin),
+) -> Option<AppendEntriesRequest<Types>> {
+    let mut request = requests.next().await?;
+    if !request.entries.is_empty() {
+        return Some(request);
+    }
+    let patience = tokio::time::sleep(COMMIT_PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            biased;
+            next = requests.next() => match next {
+                Some(next) if next.entries.is_empty() => request = next,
+                Some(next) => return Some(next),
+                None => return Some(request),
+            },
+            () = &mut patience => return Some(request),
+        }
+    }
 }
 
 impl Exchange<'_> {
@@ -397,5 +426,43 @@ fn judge(answer: std::io::Result<(FrameType, Bytes)>) -> AppendResult {
         }
         Ok(_) => Err(network_error("wrong answer".to_owned())),
         Err(error) => Err(network_error(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LogEntry, Payload};
+
+    fn id(index: u64) -> LogId {
+        EntryId { term: 1, node: 1, index }.into()
+    }
+
+    fn request(commit: u64, entry: Option<u64>) -> AppendEntriesRequest<Types> {
+        let entry = entry.map(|index| LogEntry { id: id(index), payload: Payload::Blank });
+        AppendEntriesRequest {
+            vote: PlainVote { term: 1, node: 1, is_committed: true }.into(),
+            prev_log_id: None,
+            entries: entry.into_iter().collect(),
+            leader_commit: Some(id(commit)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_travels_with_the_entries_that_follow_it() {
+        let mut requests = stream::iter([request(1, None), request(2, None), request(2, Some(3))]);
+        let next = next_worth_sending(&mut requests).await.unwrap();
+        assert_eq!((next.leader_commit, next.entries.len()), (Some(id(2)), 1));
+        assert!(next_worth_sending(&mut requests).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_nothing_follows_travels_alone() {
+        let mut ending = stream::iter([request(1, None), request(2, None)]);
+        let last = next_worth_sending(&mut ending).await.unwrap();
+        assert_eq!((last.leader_commit, last.entries.len()), (Some(id(2)), 0));
+        let mut silent = stream::iter([request(1, None)]).chain(stream::pending());
+        let first = next_worth_sending(&mut silent).await.unwrap();
+        assert_eq!((first.leader_commit, first.entries.len()), (Some(id(1)), 0));
     }
 }
