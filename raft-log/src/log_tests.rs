@@ -9,7 +9,9 @@ use disk::MemDisk;
 
 use super::*;
 use crate::batch::{Batch, Placed, Proposal, ProposedBatch, Ticket};
+use crate::config::{Fatal, FlushMode};
 use crate::error::ProposeError;
+use crate::manifest::Shape;
 use crate::types::LeaderId;
 use openraft::type_config::TypeConfigExt;
 
