@@ -21,6 +21,7 @@ use crate::calls::Told;
 use crate::connection::{Connection, Flush, Phase, Standing, now};
 use crate::handler::Handler;
 use crate::inbound::Inbound;
+use crate::unfinished::Unfinished;
 
 /// The clock of a connection ticks so often in the shorter of its two limits; a limit is met one tick late at most.
 const TICKS: u32 = 8;
@@ -33,6 +34,7 @@ enum End {
     Drained,
     Idle,
     Stalled,
+    Crowded,
     Frame(FrameError),
     Socket(io::Error),
 }
@@ -47,6 +49,9 @@ pub(crate) async fn serve(reader: OwnedReadHalf, connection: Arc<Connection>, ha
         End::Closed | End::Drained => tracing::debug!(%peer, ?end, "connection ended"),
         End::Idle => tracing::info!(%peer, "closing connection: idle"),
         End::Stalled => tracing::warn!(%peer, "closing connection: peer does not read"),
+        End::Crowded => {
+            tracing::warn!(%peer, "closing connection: too many bytes of unfinished frames are held");
+        }
         End::Frame(error) => tracing::warn!(%peer, %error, "closing connection: malformed frame"),
         End::Socket(error) => tracing::debug!(%peer, %error, "connection broke"),
     }
@@ -70,6 +75,7 @@ struct Driver {
     connection: Arc<Connection>,
     handler: Arc<dyn Handler>,
     inbound: Inbound,
+    unfinished: Unfinished,
     standing: Standing,
     socket_full: bool,
     requests: Vec<RemotingCommand>,
@@ -115,6 +121,7 @@ impl Driver {
             connection,
             handler,
             inbound: Inbound::new(),
+            unfinished: Unfinished::default(),
             standing: Standing { phase: Phase::Open, queued: 0, unanswered: 0 },
             socket_full: false,
             requests: Vec::new(),
@@ -222,7 +229,11 @@ impl Driver {
             self.handler.handle(&self.connection, &mut self.requests);
             self.requests.clear();
         }
-        malformed.map_or(Ok(()), |error| Err(End::Frame(error)))
+        if let Some(error) = malformed {
+            return Err(End::Frame(error));
+        }
+        let held_max = self.connection.limits().unfinished_bytes_max;
+        if self.unfinished.note(self.inbound.buffered(), held_max) { Ok(()) } else { Err(End::Crowded) }
     }
 
     /// Ends calls that are due, and the connection when a limit of time is met.

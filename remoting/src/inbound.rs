@@ -62,6 +62,11 @@ impl Inbound {
         }
     }
 
+    /// Bytes that wait for the rest of their frame.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole frame.
     pub(crate) fn next(&mut self) -> Result<Option<RemotingCommand>, FrameError> {
         if self.buffer.len() < LENGTH_BYTES { Ok(None) } else { frame::decode(&mut self.buffer) }

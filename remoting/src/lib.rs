@@ -16,6 +16,7 @@ mod inbound;
 mod limits;
 mod outbound;
 mod server;
+mod unfinished;
 
 pub use client::{ClientConfig, RemotingClient};
 pub use connection::{Call, Connection};

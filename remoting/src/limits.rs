@@ -14,6 +14,9 @@ pub struct ConnectionLimits {
     pub pause_bytes: usize,
     /// Above so many unread bytes, replies have nowhere to go: the connection is closed.
     pub queued_bytes_max: usize,
+    /// Above so many bytes of frames that are not whole, of all connections of the process together, the connection that
+    /// brings more of them is closed.
+    pub unfinished_bytes_max: usize,
     /// So many requests may wait for our reply; with more, nothing is read until some are answered.
     pub unanswered_max: usize,
     /// So many of our own calls may wait for the peer's answers.
@@ -28,6 +31,7 @@ impl Default for ConnectionLimits {
             stall_max: Duration::from_secs(30),
             pause_bytes: 1 << 20,
             queued_bytes_max: 64 << 20,
+            unfinished_bytes_max: 1 << 30,
             unanswered_max: 65_536,
             calls_max: 65_535,
         }

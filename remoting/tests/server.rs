@@ -178,6 +178,29 @@ async fn a_peer_that_does_not_read_is_not_read_from_and_then_closed() {
 }
 
 #[tokio::test]
+async fn many_large_frames_that_never_end_are_bounded_together() {
+    const FRAME: usize = 3 << 20;
+    let desk = Desk::echo();
+    let limits = ConnectionLimits { unfinished_bytes_max: 16 << 20, ..ConnectionLimits::default() };
+    let server = serve_with(&desk, limits);
+    let whole = bytes_of(&request(1, vec![7; FRAME]));
+    let mut bares = Vec::new();
+    for _ in 0..20 {
+        let mut bare = Bare::to(&server).await;
+        // Whoever is one too many may learn it while it writes.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut bare.stream, &whole[..FRAME]).await;
+        bares.push(bare);
+    }
+    until("not all of them are borne", || server.connections() < 6).await;
+    drop(bares);
+    until("they are gone", || server.connections() == 0).await;
+    let mut bare = Bare::to(&server).await;
+    bare.write(&whole).await;
+    assert_eq!(bare.next().await.unwrap().body.len(), FRAME, "a frame that ends is served");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn replies_beyond_the_limit_close_the_connection() {
     let desk = Desk::new(|connection, requests| {
         for request in requests.drain(..) {
