@@ -4,13 +4,16 @@
 //! Two things take entries away: a power cut under ASYNC_FLUSH, which the boot id tells, and a disk that was set back, which
 //! only those can tell to whom the entries were acknowledged. So whoever was a member before asks when it starts, and votes
 //! once as many others as a majority needs have said that it lacks nothing. Who lacks something votes again once it has
-//! committed everything that a leader held after the restart; that it has to is durable.
+//! committed everything that a leader held after the restart; that it has to is durable. Until then it votes in one case
+//! only: when every voter has said what it holds, for a candidate that holds the most of all. So a group whose machines all
+//! lost power comes back with everything that survived anywhere.
 
 use std::collections::BTreeSet;
 
 use disk::DiskError;
 use parking_lot::Mutex;
 
+use crate::envelope::EntryId;
 use crate::slot_file::SlotFile;
 use crate::types::VoteOf;
 
@@ -27,9 +30,15 @@ enum State {
     Over,
     /// Which members said that nothing is missing here.
     Asking(BTreeSet<u64>),
-    /// Which leader was heard since, and the last index that it held then.
-    Behind(Option<(VoteOf, u64)>),
+    Behind {
+        /// Which leader was heard since, and the last index that it held then.
+        heard: Option<(VoteOf, u64)>,
+        /// The most that any voter holds, once all have said.
+        most: Option<EntryId>,
+    },
 }
+
+const BEHIND: State = State::Behind { heard: None, most: None };
 
 /// How a node begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +61,9 @@ impl Probation {
         let state = match beginning {
             Beginning::New => State::Over,
             Beginning::Member if !was_behind => State::Asking(BTreeSet::new()),
-            Beginning::Member | Beginning::Behind => State::Behind(None),
+            Beginning::Member | Beginning::Behind => BEHIND,
         };
-        if matches!(state, State::Behind(_)) && !was_behind {
+        if matches!(state, State::Behind { .. }) && !was_behind {
             file.write(&[1], true)?;
         }
         Ok(Self { state: Mutex::new(state), file: Mutex::new(file) })
@@ -64,6 +73,25 @@ impl Probation {
         *self.state.lock() == State::Over
     }
 
+    /// Whether a candidate with this last entry may have this node's vote; for itself as for others.
+    pub(crate) fn may_vote_for(&self, last: Option<EntryId>) -> bool {
+        match *self.state.lock() {
+            State::Over => true,
+            State::Asking(_) => false,
+            State::Behind { most, .. } => most.is_some() && last >= most,
+        }
+    }
+
+    /// Every voter has said what it holds: this is the most.
+    pub(crate) fn all_have_said(&self, held: EntryId) {
+        if let State::Behind { most, .. } = &mut *self.state.lock()
+            && most.is_none()
+        {
+            tracing::warn!(?held, "every voter was heard: voting for whoever holds the most");
+            *most = Some(held);
+        }
+    }
+
     /// Whether others have to be asked yet.
     pub(crate) fn is_asking(&self) -> bool {
         matches!(*self.state.lock(), State::Asking(_))
@@ -71,7 +99,7 @@ impl Probation {
 
     /// Whether something is missing here, as far as anybody knows.
     pub(crate) fn is_behind(&self) -> bool {
-        matches!(*self.state.lock(), State::Behind(_))
+        matches!(*self.state.lock(), State::Behind { .. })
     }
 
     /// A member said that nothing is missing; it takes `needed` of them.
@@ -89,10 +117,10 @@ impl Probation {
     pub(crate) fn falls_behind(&self) -> Result<bool, DiskError> {
         {
             let mut state = self.state.lock();
-            if matches!(*state, State::Behind(_)) {
+            if matches!(*state, State::Behind { .. }) {
                 return Ok(false);
             }
-            *state = State::Behind(None);
+            *state = BEHIND;
         }
         self.file.lock().write(&[1], true)?;
         Ok(true)
@@ -101,7 +129,7 @@ impl Probation {
     /// A leader spoke, and holds entries up to `last`.
     pub(crate) fn heard_leader(&self, vote: VoteOf, last: u64) {
         let mut state = self.state.lock();
-        if let State::Behind(heard) = &mut *state
+        if let State::Behind { heard, .. } = &mut *state
             && vote.committed
             && heard.is_none_or(|(known, _)| known.leader_id < vote.leader_id)
         {
@@ -112,7 +140,10 @@ impl Probation {
 
     /// Ends it when everything that the leader held is committed here; tells whether it just ended.
     pub(crate) fn catches_up(&self, committed: Option<u64>) -> Result<bool, DiskError> {
-        let is_done = matches!(*self.state.lock(), State::Behind(Some((_, last))) if committed >= Some(last));
+        let is_done = matches!(
+            *self.state.lock(),
+            State::Behind { heard: Some((_, last)), .. } if committed >= Some(last)
+        );
         if is_done {
             self.trust()?;
         }
@@ -122,7 +153,7 @@ impl Probation {
     /// Ends it, because an operator said so or nothing is missing any more; tells whether there was anything to end.
     pub(crate) fn trust(&self) -> Result<bool, DiskError> {
         let was = std::mem::replace(&mut *self.state.lock(), State::Over);
-        if matches!(was, State::Behind(_)) {
+        if matches!(was, State::Behind { .. }) {
             self.file.lock().write(&[0], true)?;
         }
         Ok(was != State::Over)
@@ -175,5 +206,17 @@ mod tests {
         assert!(!member.catches_up(Some(19)).unwrap());
         assert!(member.catches_up(Some(20)).unwrap() && member.may_vote());
         assert!(open(&disk, Beginning::Member).is_asking());
+    }
+
+    #[test]
+    fn when_every_voter_was_heard_whoever_holds_the_most_gets_the_vote() {
+        let entry = |index| Some(EntryId { term: 3, node: 1, index });
+        let member = open(&MemDisk::new(), Beginning::Behind);
+        assert!(!member.may_vote_for(entry(9)));
+        member.all_have_said(entry(7).unwrap());
+        assert!(!member.may_vote() && !member.may_vote_for(entry(6)) && !member.may_vote_for(None));
+        assert!(member.may_vote_for(entry(7)) && member.may_vote_for(entry(9)));
+        member.all_have_said(entry(2).unwrap());
+        assert!(!member.may_vote_for(entry(2)), "what was said first stands");
     }
 }

@@ -65,7 +65,7 @@ async fn call(raft: &RaftHandle, shared: &Shared, caller: &Caller, status: &Stat
                 );
             }
             // Entry 0 is a founding that may have been in vain; whatever follows it was committed by another group.
-            Ok((_, welcome)) if welcome.last > Some(0) => {
+            Ok((_, welcome)) if welcome.last.is_some_and(|last| last.index > 0) => {
                 tracing::error!(
                     node = id,
                     "this member was in another group and cannot join: empty its store"

@@ -194,7 +194,13 @@ async fn watch_over(
             Ok(true) => tracing::info!("caught up with what the group had: voting again"),
             Err(error) => fatal.stop(&LogError::from(error)),
         }
-        if shared.probation.may_vote() != may_elect {
+        if status.ready && shared.probation.is_behind() {
+            // Elected by those who had heard every voter: nobody holds more.
+            if let Err(error) = shared.probation.trust() {
+                fatal.stop(&LogError::from(error));
+            }
+        }
+        if shared.probation.may_vote_for(shared.log.last()) != may_elect {
             may_elect = !may_elect;
             raft.runtime_config().elect(may_elect);
         }

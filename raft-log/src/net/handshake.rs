@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec;
-use crate::envelope::FORMAT_VERSION;
+use crate::envelope::{EntryId, FORMAT_VERSION};
 use crate::net::connection::Connection;
 use crate::net::frame::FrameType;
 use crate::shared::Shared;
@@ -56,8 +56,8 @@ pub(crate) struct Welcome {
     pub(crate) is_formed: bool,
     /// Whether it holds a classic store's records that no group has yet.
     pub(crate) has_records: bool,
-    /// Its last index.
-    pub(crate) last: Option<u64>,
+    /// Its last entry.
+    pub(crate) last: Option<EntryId>,
     /// The last index that it knows the caller's store to have acknowledged.
     pub(crate) remembered: Option<u64>,
     /// Whether its disk has room for more.
@@ -195,7 +195,7 @@ pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> 
     }
     let is_formed = shared.is_formed.load(Ordering::Relaxed);
     let has_records = shared.log.has_records_of_its_own();
-    let last = shared.log.last().map(|last| last.index);
+    let last = shared.log.last();
     let remembered = shared.memory.acknowledged(hello.from_store);
     // A store that is not this member's proves nothing by knowing nothing.
     if known_store == Some(hello.from_store) {

@@ -203,7 +203,7 @@ async fn vote(
         last_log_id: request.last.map(LogId::from),
         leadership_transfer: request.is_transfer,
     };
-    let answer = if !shared.probation.may_vote() {
+    let answer = if !shared.probation.may_vote_for(request.last) {
         let none = PlainVote { term: 0, node: shared.node, is_committed: false };
         let own = shared.log.vote().unwrap_or_else(|| none.into());
         Ok(VoteResponse::new(own, shared.log.last().map(LogId::from), false))

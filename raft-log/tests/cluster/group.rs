@@ -386,9 +386,15 @@ impl Group {
 
     /// Waits until every running replica applied what the leader has.
     pub async fn converge(&self) {
-        let leader = self.leading().await;
-        leader.log().read_barrier().await.unwrap();
-        let index = leader.applied();
+        // On a busy machine a leader may lose the lead while it is asked.
+        let deadline = Instant::now() + PATIENCE;
+        let index = loop {
+            let leader = self.leading().await;
+            match leader.log().read_barrier().await {
+                Ok(()) => break leader.applied(),
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+        };
         self.until("everybody applied everything", || {
             self.running().all(|replica| replica.applied() >= index).then_some(())
         })

@@ -373,6 +373,45 @@ async fn with_async_flush_everything_acknowledged_survives_any_one_machine_losin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_async_flush_a_group_whose_machines_all_lost_power_goes_on_with_what_survived_anywhere() {
+    let shape = Shape { in_memory: true, flush_interval: Duration::from_secs(3600), ..Shape::default() };
+    let mut group = Group::formed(3, &shape).await;
+    group.write_many(0, 50, 100).await;
+    group.converge().await;
+    for replica in group.running() {
+        replica.log().flush().unwrap();
+    }
+    group.write_many(50, 50, 100).await;
+    group.converge().await;
+    // The last records reach one disk of three, and not the leader's.
+    let survivor = group.leader().await % 3 + 1;
+    group.replicas[&survivor].log().flush().unwrap();
+    for node in 1..=3 {
+        group.replica(node).lose_power(node);
+    }
+    // Two of them alone do not know what the third holds.
+    let (early, late): (Vec<u64>, Vec<u64>) = (1..=3).partition(|node| *node != survivor);
+    for node in early {
+        group.replica(node).start();
+    }
+    let watched = std::time::Instant::now();
+    while watched.elapsed() < Duration::from_millis(1500) {
+        assert!(group.running().all(|replica| !replica.status().ready), "a leader without what survived");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    group.replica(late[0]).start();
+    group.write_many(200, 50, 100).await;
+    group.converge().await;
+    group.assert_identical();
+    for node in 1..=3 {
+        let what = "it votes again";
+        group.until(what, || (!group.replicas[&node].status().on_probation).then_some(())).await;
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        assert!(numbers(0, 100).iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_replica_that_lost_its_tail_does_not_help_to_elect_a_leader_without_it() {
     let shape = Shape { in_memory: true, flush_interval: Duration::from_secs(3600), ..Shape::default() };
     let mut group = Group::formed(3, &shape).await;
