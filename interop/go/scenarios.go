@@ -263,10 +263,12 @@ func requests(w *world) {
 	asking, answering := w.producer(), w.producer(producer.WithGroupName(w.called("answers")))
 	w.consuming("g", topic, "*", func(asked *primitive.MessageExt) consumer.ConsumeResult {
 		reply, err := consumer.CreateReplyMessage(asked, []byte("answer to "+asked.GetProperty("id")))
-		if err == nil {
-			_, err = answering.SendSync(context.Background(), reply)
-		}
-		w.expect(err == nil, "answering: %v", err)
+		w.expect(err == nil, "making an answer: %v", err)
+		// This client tells brokers of its producers a moment after it has let them send.
+		w.until("the answer to arrive", func() bool {
+			_, err := answering.SendSync(context.Background(), reply)
+			return err == nil
+		})
 		return consumer.ConsumeSuccess
 	})
 	for i := 0; i < 3; i++ {
