@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_millis(1_000);
 /// A stop without a leader in sight waits so long for one.
 const HEIR_WITHIN: Duration = Duration::from_secs(1);
+/// How often a stop hands leadership over at most.
+const HAND_OVERS_MAX: u32 = 2;
 /// How long a stop tries to hand leadership over.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -80,11 +82,13 @@ pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatc
 /// broker says makes it ask earlier (reference 10.3): a stop that did not wait would cost it every send until then.
 pub(crate) async fn leave(node: &Node, group: &Group) {
     let wait = node.config.get().raft.hand_over_wait.duration();
-    // Whoever has to lead once more while it waits hands over once more, but does not begin to wait anew.
     let give_up = Instant::now() + wait;
-    loop {
-        // Nobody there to take it is no reason not to stop.
-        let _ = group.hand_over(None, HAND_OVER).await;
+    // Whoever has to lead once more while it waits hands over once more. Not for ever: a group that is stopped as a whole
+    // would hand the lead round.
+    for _ in 0..HAND_OVERS_MAX {
+        if group.hand_over(None, HAND_OVER).await.is_err() {
+            return;
+        }
         linger(node, group, wait, give_up).await;
         if !group.standing.leads() || Instant::now() >= give_up {
             return;

@@ -307,3 +307,19 @@ async fn replicas_restart_one_after_the_other_and_a_producer_with_an_old_route_s
     assert_kept(&stored(&trio.address(route)).await, &lanes);
     trio.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_stopped_as_a_whole_waits_for_nobody() {
+    let mut trio = Trio::start(&[]).await;
+    let leader = trio.leader().await;
+    let clients: Vec<Client> = (0..3).map(|number| Client::new(&trio.address(number))).collect();
+    for client in &clients {
+        client.heartbeat(&crate::support::producer("c1", "PG")).await;
+    }
+    clients[leader].send("TopicA", 0, "kept", "").await;
+    // Long before producers ask for their routes again, which takes them 30 s.
+    let began = Instant::now();
+    trio.replicas.rotate_left(1);
+    trio.stop().await;
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
