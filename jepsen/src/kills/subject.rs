@@ -148,6 +148,9 @@ fn configuration(plan: &Plan, store: &Path) -> String {
         format!("flushConsumerOffsetInterval={}", super::audit::OFFSETS_FLUSHED_EVERY.as_millis()),
         "flushDelayOffsetInterval=500".to_owned(),
         "fileReservedTime=720".to_owned(),
+        // Nothing is deleted here, however full the machine's disk is: what is missing is missing.
+        "diskSpaceCleanForciblyRatio=99".to_owned(),
+        "diskSpaceWarningLevelRatio=99".to_owned(),
         String::new(),
     ]
     .join("\n")
