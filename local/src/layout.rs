@@ -24,6 +24,10 @@ const ELSEWHERE: std::ops::Range<u16> = 12_005..29_995;
 const STEP: usize = 10;
 /// One commit-log file. Small, because it is allocated at once, and there may be six of them on one disk.
 const SEGMENT_BYTES: u64 = 128 << 20;
+/// Where somebody tries us the disk is often nearly full, of other things: that shall neither refuse nor delete anything
+/// before it must. A server of its own keeps RocketMQ's 75, 85 and 90.
+const DISK_RATIOS: &str =
+    "diskMaxUsedSpaceRatio=95\ndiskSpaceCleanForciblyRatio=97\ndiskSpaceWarningLevelRatio=98\n";
 
 /// The name under which all replicas register.
 pub(crate) const BROKER_NAME: &str = "broker-a";
@@ -172,7 +176,7 @@ fn broker_config(
     let mut text = format!(
         "brokerClusterName={CLUSTER_NAME}\nbrokerName={BROKER_NAME}\nbrokerId=0\nbindAddress=127.0.0.1\n\
          brokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nlistenPort={port}\nnamesrvAddr={}\nstorePathRootDir={}\n\
-         mappedFileSizeCommitLog={SEGMENT_BYTES}\n",
+         mappedFileSizeCommitLog={SEGMENT_BYTES}\n{DISK_RATIOS}",
         namesrv.address,
         store(directory, &node.name).display(),
     );
@@ -277,6 +281,18 @@ mod tests {
         let first = ports.take(None, usual, &[]).unwrap();
         assert_ne!(first, usual);
         assert_ne!(ports.take(Some(first), usual, &[]).unwrap(), first, "a port is handed out once");
+    }
+
+    #[test]
+    fn a_nearly_full_disk_keeps_nobody_from_trying_us() {
+        let directory = tempfile::tempdir().unwrap();
+        for shape in [Shape::Single, Shape::Group] {
+            let layout = Layout::write(directory.path(), shape, Choice::Free).unwrap();
+            let text = std::fs::read_to_string(&layout.brokers[0].config).unwrap();
+            assert_eq!(line(&text, "diskSpaceWarningLevelRatio="), "diskSpaceWarningLevelRatio=98");
+            let properties = daemon::Properties::parse(&text).unwrap();
+            assert!(broker::Config::parse(&properties).unwrap().1.unknown.is_empty());
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub fn properties(directory: &TempDir, more: &[(&str, &str)]) -> Properties {
     properties.insert("listenPort", "0");
     properties.insert("brokerName", "broker-a");
     properties.insert("mappedFileSizeCommitLog", (16 << 20).to_string());
+    // A test says nothing of the disk of the machine that it runs on.
+    properties.insert("diskSpaceCleanForciblyRatio", "99");
+    properties.insert("diskSpaceWarningLevelRatio", "99");
     for (key, value) in more {
         properties.insert(*key, *value);
     }
