@@ -115,37 +115,45 @@ pub fn record_len(fields: &MessageFields<'_>) -> Result<usize, MessageError> {
 pub fn encode_record(fields: &MessageFields<'_>, out: &mut BytesMut) -> Result<usize, MessageError> {
     let len = record_len(fields)?;
     let start = out.len();
-    out.reserve(len);
-    out.put_u32(len as u32);
-    out.put_u32(if fields.is_v2() { MAGIC_V2 } else { MAGIC_V1 });
-    out.put_u32(body_crc(fields.body));
-    out.put_i32(fields.queue_id);
-    out.put_i32(fields.flag);
-    out.put_u64(0); // queue offset
-    out.put_u64(0); // physical offset
-    out.put_i32(sys_flag(fields));
-    out.put_i64(fields.born_timestamp);
-    put_host(fields.born_host, out);
-    out.put_i64(0); // store timestamp
-    put_host(fields.store_host, out);
-    out.put_i32(fields.reconsume_times);
-    out.put_i64(fields.prepared_transaction_offset);
-    out.put_i32(fields.body.len() as i32);
-    out.put_slice(fields.body);
+    out.put_bytes(0, len);
+    let mut rest = &mut out[start..];
+    let rest = &mut rest;
+    put(rest, &(len as u32).to_be_bytes());
+    put(rest, &(if fields.is_v2() { MAGIC_V2 } else { MAGIC_V1 }).to_be_bytes());
+    put(rest, &body_crc(fields.body).to_be_bytes());
+    put(rest, &fields.queue_id.to_be_bytes());
+    put(rest, &fields.flag.to_be_bytes());
+    put(rest, &[0; 8 + 8]); // queue offset, physical offset
+    put(rest, &sys_flag(fields).to_be_bytes());
+    put(rest, &fields.born_timestamp.to_be_bytes());
+    put_host(rest, fields.born_host);
+    put(rest, &[0; 8]); // store timestamp
+    put_host(rest, fields.store_host);
+    put(rest, &fields.reconsume_times.to_be_bytes());
+    put(rest, &fields.prepared_transaction_offset.to_be_bytes());
+    put(rest, &(fields.body.len() as i32).to_be_bytes());
+    put(rest, fields.body);
     if fields.is_v2() {
-        out.put_u16(fields.topic.len() as u16);
+        put(rest, &(fields.topic.len() as u16).to_be_bytes());
     } else {
-        out.put_u8(fields.topic.len() as u8);
+        put(rest, &[fields.topic.len() as u8]);
     }
-    out.put_slice(fields.topic.as_bytes());
-    out.put_u16(fields.properties_len() as u16);
-    out.put_slice(fields.properties.as_bytes());
+    put(rest, fields.topic.as_bytes());
+    put(rest, &(fields.properties_len() as u16).to_be_bytes());
+    put(rest, fields.properties.as_bytes());
     if fields.needs_separator() {
-        out.put_u8(PROPERTY_SEPARATOR as u8);
+        put(rest, &[PROPERTY_SEPARATOR as u8]);
     }
-    out.put_slice(fields.more_properties.as_bytes());
-    assert_eq!(out.len() - start, len, "record_len and encode_record describe one layout");
+    put(rest, fields.more_properties.as_bytes());
+    assert!(rest.is_empty(), "record_len and encode_record describe one layout");
     Ok(len)
+}
+
+/// Puts bytes at the front of what is left of the record. The room is there: so no byte of it asks whether it must grow.
+fn put(rest: &mut &mut [u8], bytes: &[u8]) {
+    let (here, left) = std::mem::take(rest).split_at_mut(bytes.len());
+    here.copy_from_slice(bytes);
+    *rest = left;
 }
 
 /// Puts in what only the log knows. `record` begins at the record's first byte; it may be longer.
@@ -167,12 +175,12 @@ fn host_len(host: SocketAddr) -> usize {
     if host.is_ipv6() { 20 } else { 8 }
 }
 
-fn put_host(host: SocketAddr, out: &mut BytesMut) {
+fn put_host(rest: &mut &mut [u8], host: SocketAddr) {
     match host {
-        SocketAddr::V4(host) => out.put_slice(&host.ip().octets()),
-        SocketAddr::V6(host) => out.put_slice(&host.ip().octets()),
+        SocketAddr::V4(host) => put(rest, &host.ip().octets()),
+        SocketAddr::V6(host) => put(rest, &host.ip().octets()),
     }
-    out.put_u32(u32::from(host.port()));
+    put(rest, &u32::from(host.port()).to_be_bytes());
 }
 
 #[cfg(test)]
