@@ -42,6 +42,11 @@ impl Caller {
         }
     }
 
+    /// The number of the request, where the answer is JSON.
+    pub fn json_opaque(&self) -> Option<i32> {
+        (self.serialize_type == SerializeType::Json).then_some(self.opaque)
+    }
+
     /// Answers with a body that is in slices already.
     pub fn answer_slices(&self, head: RemotingCommand, body: Vec<Bytes>, body_bytes: usize) {
         if self.is_oneway {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, RwLock};
 use protocol::{RemotingCommand, SerializeType};
 use smallvec::SmallVec;
@@ -167,6 +167,11 @@ impl Connection {
     /// Queues a reply whose head is encoded already and whose body is in slices, without copying them.
     pub fn send_slices(&self, head: Bytes, body: SmallVec<[Bytes; 4]>) -> bool {
         self.queue(1, false, |batch| batch.push_slices(&head, body))
+    }
+
+    /// Queues a reply that `encode` writes, as a whole frame, behind what is queued already.
+    pub fn send_encoded(&self, encode: impl FnOnce(&mut BytesMut)) -> bool {
+        self.queue(1, false, |batch| batch.push_encoded(encode))
     }
 
     /// Sends a request and waits for its answer. The opaque is ours to choose. To an accepted connection the

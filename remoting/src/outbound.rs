@@ -70,6 +70,11 @@ impl Batch {
         self.push_slice(command.body.clone());
     }
 
+    /// Appends what `encode` writes.
+    pub(crate) fn push_encoded(&mut self, encode: impl FnOnce(&mut BytesMut)) {
+        encode(&mut self.encoded);
+    }
+
     /// Appends an encoded head and the slices of its body.
     pub(crate) fn push_slices(&mut self, head: &[u8], body: impl IntoIterator<Item = Bytes>) {
         self.encoded.extend_from_slice(head);

@@ -6,7 +6,7 @@
 
 use super::send_properties::SendProperties;
 use super::send_record::{Destination, added_properties, build, single};
-use super::send_reply::SendReply;
+use super::send_reply::{SendReply, UniqueKeyText};
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::delay_levels::queue_of_level;
@@ -254,7 +254,7 @@ impl Send<'_> {
             ..self.fields(&topic, stored_topic, stored_queue, &self.request.body)
         };
         let records = single(&fields)?;
-        let unique_key = scanned.unique_key.map(|key| self.own_text(key));
+        let unique_key = scanned.unique_key.map(unique_key_text);
         let target = self.node.store.queue(stored_topic, stored_queue)?;
         self.hand_over(target, topic, queue, unique_key, records, scanned.wait)
     }
@@ -284,18 +284,6 @@ impl Send<'_> {
                 self.connection.peer(),
                 self.node.identity.address,
             )
-        }
-    }
-
-    /// The unique key as a slice of the header's own bytes, when it is one.
-    fn own_text(&self, key: &str) -> Text {
-        let shared = self.header.properties.clone().map(Text::into_bytes);
-        let range = shared.as_ref().map(|bytes| bytes.as_ptr_range());
-        match (shared, range) {
-            (Some(shared), Some(range)) if range.contains(&key.as_ptr()) => {
-                Text::from_utf8(shared.slice_ref(key.as_bytes())).unwrap_or_default()
-            }
-            _ => Text::from(key),
         }
     }
 
@@ -331,7 +319,7 @@ impl Send<'_> {
             messages.iter().zip(&added).try_for_each(|(message, added)| encode(message, added, out))
         })?;
         let header_text = self.header.properties.as_deref().unwrap_or_default();
-        let unique_key = SendProperties::scan(header_text).unique_key.map(|key| self.own_text(key));
+        let unique_key = SendProperties::scan(header_text).unique_key.map(unique_key_text);
         let target = self.node.store.queue(topic.name(), queue)?;
         self.hand_over(target, topic, queue, unique_key, records, wait)
     }
@@ -341,7 +329,7 @@ impl Send<'_> {
         target: Arc<store::ConsumeQueue>,
         topic: Arc<Topic>,
         queue: u32,
-        unique_key: Option<Text>,
+        unique_key: Option<UniqueKeyText>,
         records: BytesMut,
         wait: bool,
     ) -> Result<Placed, BrokerError> {
@@ -358,4 +346,8 @@ impl Send<'_> {
         self.node.log.put(Put { queue: target, records, wait, done })?;
         Ok(Placed::Put)
     }
+}
+
+fn unique_key_text(key: &str) -> UniqueKeyText {
+    UniqueKeyText::from_slice(key.as_bytes())
 }

@@ -5,11 +5,16 @@ use crate::error::BrokerError;
 use crate::metadata::{PutCounters, Topic};
 use crate::node::Node;
 use crate::stats::{BrokerStats, StatName};
+use protocol::frame::SendAnswer;
 use protocol::message_id::{OFFSET_ID_V4_LEN, OffsetMessageId};
-use protocol::{RemotingCommand, ResponseCode, Text, properties};
+use protocol::{RemotingCommand, ResponseCode, properties};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{PutResult, PutStatus, StoreError};
+
+/// A unique key; one of Java's has 32 characters.
+pub type UniqueKeyText = SmallVec<[u8; 32]>;
 
 /// Everything that the answer to a send is made of, besides what the store says.
 #[derive(Debug)]
@@ -22,8 +27,8 @@ pub struct SendReply {
     pub topic: Arc<Topic>,
     /// The queue that the sender is told.
     pub queue: u32,
-    /// The unique key of the message, when the producer made one.
-    pub unique_key: Option<Text>,
+    /// The unique key of the message, when the producer made one. A copy: a slice would keep the read buffer that it is in.
+    pub unique_key: Option<UniqueKeyText>,
     /// How many bytes go into the log.
     pub bytes: usize,
     /// When the request was read.
@@ -41,10 +46,29 @@ impl SendReply {
             }
         };
         self.count(put.physical_offsets.len() as u64);
-        if !self.caller.is_oneway() {
-            let answer = self.answer(&put);
-            self.caller.answer(Ok(answer));
+        if self.caller.is_oneway() {
+            return;
         }
+        match self.caller.json_opaque() {
+            Some(opaque) if put.status == PutStatus::Ok => self.answer_shortly(opaque, &put),
+            _ => self.caller.answer(Ok(self.answer(&put))),
+        }
+    }
+
+    /// The usual answer, written where it leaves from.
+    fn answer_shortly(&self, opaque: i32, put: &PutResult) {
+        let config = self.node.config.get();
+        let answer = SendAnswer {
+            opaque,
+            store_host: self.node.identity.address,
+            physical_offsets: &put.physical_offsets,
+            queue_id: self.queue,
+            queue_offset: put.queue_offset,
+            transaction_id: self.unique_key.as_deref(),
+            region: &config.broker.region_id,
+            is_traced: config.broker.trace_on,
+        };
+        self.caller.connection.send_encoded(|out| answer.encode(out));
     }
 
     fn answer(&self, put: &PutResult) -> RemotingCommand {
@@ -63,7 +87,7 @@ impl SendReply {
         fields.insert_i64("queueId", i64::from(self.queue));
         fields.insert_i64("queueOffset", put.queue_offset as i64);
         if let Some(unique_key) = &self.unique_key {
-            fields.insert("transactionId", unique_key);
+            fields.insert("transactionId", std::str::from_utf8(unique_key).unwrap_or_default());
         }
         // Java looks these two up without a check: they make sure that there are ext fields.
         fields.insert(properties::MSG_REGION, &config.broker.region_id);

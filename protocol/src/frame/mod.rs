@@ -6,12 +6,15 @@
 mod binary_header;
 mod json_header;
 mod json_scanner;
+mod send_answer;
 
 use bytes::{Buf, BufMut, BytesMut};
 
 use crate::command::RemotingCommand;
 use crate::error::FrameError;
 use crate::language::SerializeType;
+
+pub use send_answer::SendAnswer;
 
 /// The largest frame, its length word included. Source: RocketMQ `NettySystemConfig` `com.rocketmq.remoting.frameMaxLength`.
 pub const FRAME_BYTES_MAX: usize = 16_777_216;
