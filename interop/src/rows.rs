@@ -25,6 +25,12 @@ pub(crate) const SIDE_BY_SIDE: &[&str] = &[
     "from-where",
     "lite-subscribe",
     "lite-assign",
+    "request-reply",
+    "trace",
+    "namespace",
+    "strategies",
+    "pause",
+    "from-timestamp",
     "ordered",
     "push-orderly",
     "orderly-suspend",
@@ -65,6 +71,7 @@ const TOGETHER: &[&str] = &[
 const TOGETHER_ALONE: &[&str] = &["admin-write-perm", "namesrv-restart", "restart-clean"];
 
 const QUICK: &[&str] = &[
+    "request-reply",
     "rebalance",
     "retry-dlq",
     "delay",

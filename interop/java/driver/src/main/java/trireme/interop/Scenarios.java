@@ -14,6 +14,7 @@ final class Scenarios {
         ConsumeScenarios.into(all);
         OrderScenarios.into(all);
         LaterScenarios.into(all);
+        FeatureScenarios.into(all);
         RebalanceScenarios.into(all);
         AdminScenarios.into(all);
         AdminMessageScenarios.into(all);

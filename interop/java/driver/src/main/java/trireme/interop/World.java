@@ -107,13 +107,19 @@ final class World implements AutoCloseable {
         return value;
     }
 
-    private <T extends ClientConfig> T dressed(T client) {
+    /** A client that knows the name server and has a name of its own. */
+    <T extends ClientConfig> T dressed(T client) {
         client.setNamesrvAddr(namesrv);
         client.setClientIP("127.0.0.1");
         // A 5.x client whose first heartbeat loses a race inside it is unknown to the broker until its next one.
         client.setHeartbeatBrokerInterval(3_000);
         client.setInstanceName(prefix + "-" + scenario + "-" + INSTANCES.incrementAndGet());
         return client;
+    }
+
+    /** Done when the scenario is over. */
+    void later(Runnable deed) {
+        closing.add(deed);
     }
 
     DefaultMQProducer producer() throws MQClientException {
@@ -211,7 +217,15 @@ final class World implements AutoCloseable {
     }
 
     String topic(String what, int queues, int perm) throws Exception {
-        String topic = name(what);
+        return topicNamed(name(what), queues, perm);
+    }
+
+    /** The same under a name that is whole already. */
+    String topicNamed(String topic, int queues) throws Exception {
+        return topicNamed(topic, queues, 6);
+    }
+
+    private String topicNamed(String topic, int queues, int perm) throws Exception {
         Map<String, String> masters = masters();
         for (String address : masters.values()) {
             patiently(() -> {
