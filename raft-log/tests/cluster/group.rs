@@ -1,7 +1,7 @@
 //! A group of replicas in one process, over real sockets and real files, for the tests beside it.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -362,26 +362,30 @@ impl Group {
         }
     }
 
-    /// Proposes until somebody commits it, as a client with retries does; records may then be there twice.
-    pub async fn write(&self, record: &[u8]) -> Placed {
+    /// Proposes until somebody commits it, as a client with retries does; tells how often, since records may then be there
+    /// as often.
+    async fn write(&self, record: &[u8]) -> usize {
         let deadline = Instant::now() + PATIENCE;
-        loop {
+        for proposed in 1.. {
             let leader = self.leading().await;
             match tokio::time::timeout(Duration::from_secs(1), leader.propose(record)).await {
-                Ok(Ok(placed)) => return placed,
+                Ok(Ok(_)) => return proposed,
                 Ok(Err(_)) | Err(_) => assert!(Instant::now() < deadline, "nobody commits"),
             }
         }
+        unreachable!("a proposal is repeated until it is placed or patience ends")
     }
 
-    /// Writes many records at once.
-    pub async fn write_many(&self, from: u64, count: u64, bytes: usize) {
+    /// Writes many records at once; tells which were proposed more than once, and so may be there more than once: on a
+    /// busy machine a leader may lose the lead without a fault of ours.
+    pub async fn write_many(&self, from: u64, count: u64, bytes: usize) -> BTreeSet<u64> {
         let writes = (from..from + count).map(|number| {
             let mut record = number.to_be_bytes().to_vec();
             record.resize(bytes, number as u8);
-            async move { self.write(&record).await }
+            async move { (number, self.write(&record).await) }
         });
-        futures_util::future::join_all(writes).await;
+        let written = futures_util::future::join_all(writes).await;
+        written.into_iter().filter(|(_, proposed)| *proposed > 1).map(|(number, _)| number).collect()
     }
 
     /// Waits until every running replica applied what the leader has.

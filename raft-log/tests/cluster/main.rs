@@ -19,13 +19,14 @@ fn numbers(from: u64, count: u64) -> Vec<u64> {
 async fn three_replicas_elect_one_leader_and_hold_the_same_bytes_across_segments() {
     for flush in [FlushMode::Async, FlushMode::Sync] {
         let group = Group::formed(3, &Shape { flush, ..Shape::default() }).await;
-        group.write_many(0, 600, 700).await;
+        let repeated = group.write_many(0, 600, 700).await;
         group.leading().await.command(b"topic a").await.unwrap();
         group.converge().await;
         group.assert_identical();
         for node in 1..=3 {
             let mut found = group.numbers(node);
             found.sort_unstable();
+            found.dedup_by(|one, other| one == other && repeated.contains(one));
             assert_eq!(found, numbers(0, 600));
             assert_eq!(group.replicas[&node].applications.lock().unwrap().commands, [b"topic a"]);
         }
