@@ -118,8 +118,11 @@ impl Cluster {
             };
             self.images.push(Mutex::new(image));
             make_directory(&store)?;
-            let keys =
-                StoreKeys { segment_bytes: self.settings.segment_bytes, retention: self.settings.retention };
+            let keys = StoreKeys {
+                segment_bytes: self.settings.segment_bytes,
+                retention: self.settings.retention,
+                shares_disk: self.settings.image_bytes.is_none(),
+            };
             let (binary, text) = if is_broker {
                 ("mqbroker", conf::broker(&self.plan, member, &self.root(member), keys))
             } else {

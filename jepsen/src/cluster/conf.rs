@@ -13,6 +13,8 @@ pub struct StoreKeys {
     pub segment_bytes: u64,
     /// Files are deleted by hand, as soon as they are sealed.
     pub retention: bool,
+    /// The store stands on the machine's own file system, which others fill as they like.
+    pub shares_disk: bool,
 }
 
 /// A broker's file.
@@ -41,6 +43,12 @@ pub fn broker(plan: &Plan, member: Member, store: &Path, keys: StoreKeys) -> Str
     if keys.retention {
         put("fileReservedTime", &0);
         put("deleteWhen", &"00;01;02;03;04;05;06;07;08;09;10;11;12;13;14;15;16;17;18;19;20;21;22;23");
+    }
+    if keys.shares_disk {
+        // How full this machine is must neither delete a run's messages nor refuse them.
+        put("diskMaxUsedSpaceRatio", &95);
+        put("diskSpaceCleanForciblyRatio", &98);
+        put("diskSpaceWarningLevelRatio", &99);
     }
     role(plan, member, &mut put);
     text
@@ -102,7 +110,7 @@ mod tests {
         Plan { mode, replicas: mode.replicas(), name_servers: 1, addresses, topic: "T".to_owned(), queues: 4 }
     }
 
-    const KEYS: StoreKeys = StoreKeys { segment_bytes: 1 << 20, retention: false };
+    const KEYS: StoreKeys = StoreKeys { segment_bytes: 1 << 20, retention: false, shares_disk: true };
 
     #[test]
     fn each_replica_sees_itself_directly_and_the_others_through_proxies() {
@@ -117,6 +125,7 @@ mod tests {
         assert!(of(Mode::SingleAsync, 0).contains("flushDiskType=ASYNC_FLUSH\n"));
         assert!(of(Mode::SyncMaster, 0).contains("brokerRole=SYNC_MASTER\n"));
         assert!(of(Mode::AsyncMaster, 1).contains("brokerRole=SLAVE\n"));
+        assert!(of(Mode::Raft, 0).contains("diskSpaceWarningLevelRatio=99\n"));
         assert!(of(Mode::AsyncMaster, 1).contains("haMasterAddress=10.78.5.1:21020\n"));
     }
 }
