@@ -89,8 +89,7 @@ async fn work(field: Field, shared: Arc<Shared>, lane: u32) {
         }
         let (key, node) = (register.key(), target.next());
         let ended = if choice.chance(50) && reads_first == 0 {
-            let value = shared.values.fetch_add(1, Ordering::Relaxed) % 10_000 + 1;
-            let value = register.value(epoch, value);
+            let value = register.value(shared.values.fetch_add(1, Ordering::Relaxed) + 1);
             let call = Call::Write { key, value };
             match &register {
                 Register::Offset { group, queue } => {
@@ -139,12 +138,12 @@ impl Register {
         }
     }
 
-    /// Offsets may be any number; a topic may not have ten thousand queues, so its values are
-    /// counted within the epoch, where there are fewer than [`LIFE`] times [`WIDTH`].
-    fn value(&self, epoch: u64, value: u64) -> u64 {
+    /// Offsets may be any number; a topic may not have ten thousand queues, so its values come round again, but
+    /// not within the life of one topic, which is [`LIFE`] times [`WIDTH`] operations.
+    fn value(&self, value: u64) -> u64 {
         match self {
-            Self::Offset { .. } => epoch * 10_000 + value,
-            Self::Topic { .. } => (value % (LIFE * WIDTH)) + 1,
+            Self::Offset { .. } => value,
+            Self::Topic { .. } => (value % (2 * LIFE * WIDTH)) + 1,
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Sent {
 /// One successful read of messages or of the end of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Reads of one session must never go back.
+    /// Who read: what one reader was handed must not be gone for it later.
     pub session: u64,
     /// The queue.
     pub queue: u32,
@@ -80,14 +80,14 @@ impl LogHistory {
         for operation in operations {
             match &operation.call {
                 Call::Send { queue, value } => history.sent.push(sent(operation, *queue, *value)),
-                Call::Pull { queue, node, .. } => {
+                Call::Pull { queue, .. } => {
                     if let Some(Answer::Batch { items, end, .. }) = &operation.answer {
-                        history.seen.extend(seen(operation, *queue, *node, items.clone(), *end, false));
+                        history.seen.extend(seen(operation, *queue, items.clone(), *end, false));
                     }
                 }
-                Call::Tail { queue, node } => {
+                Call::Tail { queue, .. } => {
                     if let Some(Answer::End(end)) = operation.answer {
-                        history.seen.extend(seen(operation, *queue, *node, Vec::new(), end, true));
+                        history.seen.extend(seen(operation, *queue, Vec::new(), end, true));
                     }
                 }
                 Call::SendDelayed { .. }
@@ -119,16 +119,9 @@ fn sent(operation: &Operation, queue: u32, value: u64) -> Sent {
     }
 }
 
-fn seen(
-    operation: &Operation,
-    queue: u32,
-    node: u32,
-    items: Vec<(u64, u64)>,
-    end: u64,
-    exact: bool,
-) -> Option<Seen> {
+fn seen(operation: &Operation, queue: u32, items: Vec<(u64, u64)>, end: u64, exact: bool) -> Option<Seen> {
     Some(Seen {
-        session: u64::from(operation.process) << 32 | u64::from(node),
+        session: u64::from(operation.process),
         queue,
         invoked: operation.invoked,
         returned: operation.returned?,

@@ -6,7 +6,7 @@
 //! 3. every acknowledged value is where its acknowledgement said, in every final drain;
 //! 4. nothing is read that was never sent, or that was definitely refused;
 //! 5. a send acknowledged before another began has the smaller offset;
-//! 6. a tail read that began after an acknowledgement includes it, one session never goes back,
+//! 6. a tail read that began after an acknowledgement includes it, what a session was handed stays,
 //!    and nobody ever saw what the final log does not have;
 //! 7. a send of unknown outcome that appears is bounded only from below, else it is ignored.
 //!

@@ -103,17 +103,20 @@ fn sweep(queue: u32, bounds: &mut Bounds, finding: &mut Finding) {
     }
 }
 
-/// One session at one replica never sees an end go back, whether tails are exact or not.
+/// What a session was handed never lies beyond an end that it is told later, by whichever replica. Ends themselves may
+/// differ: a follower answers what it has, and hands on to the leader what it has not.
 fn sessions(history: &LogHistory, finding: &mut Finding) {
-    let mut ends: HashMap<(u64, u32), (u64, u64)> = HashMap::new();
+    let mut handed: HashMap<(u64, u32), (u64, u64)> = HashMap::new();
     for seen in &history.seen {
         let key = (seen.session, seen.queue);
-        let (returned, end) = ends.get(&key).copied().unwrap_or((0, 0));
+        let (returned, end) = handed.get(&key).copied().unwrap_or((0, 0));
         if seen.end < end && returned <= seen.invoked {
             finding.anomaly("a session went back", || {
-                format!("queue {}: the end was {end}, at {} us it is {}", seen.queue, seen.returned, seen.end)
+                let (queue, at, now) = (seen.queue, seen.returned, seen.end);
+                format!("queue {queue}: read up to {end}, at {at} us the end is {now}")
             });
         }
-        ends.insert(key, (seen.returned, seen.end.max(end)));
+        let last = seen.items.iter().map(|(offset, _)| offset + 1).max().unwrap_or(0);
+        handed.insert(key, (seen.returned, last.max(end)));
     }
 }
