@@ -48,6 +48,6 @@ pub use envelope::{
 pub use error::{GroupError, LogError, ProposeError};
 pub use founding::Founding;
 pub use raft_log::RaftLog;
-pub use repair::{Repaired, repair};
+pub use repair::{Repaired, damage, repair};
 pub use sink::{Applied, ApplySink, Restore, SinkError, Stamper};
 pub use status::{PeerStatus, Role, Status};

@@ -13,13 +13,14 @@ use crate::codec;
 use crate::config::RaftLogConfig;
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
 use crate::error::{GroupError, LogError};
+use crate::landmarks::Landmarks;
 use crate::log::write_raw;
 use crate::manifest::{Manifest, ManifestFile, Shape};
 use crate::net::connection::Connection;
 use crate::net::frame::{Control, FrameType};
 use crate::net::handshake::{CallError, Caller, Channel};
 use crate::net::snapshot::{RAW_BYTES_MAX, decode_raw};
-use crate::recovery::{Start, walk};
+use crate::recovery::{Recovered, Start, walk, walk_on};
 use crate::slot_file::SlotFile;
 use crate::start::frame_bytes_max;
 use crate::types::Node;
@@ -42,6 +43,32 @@ struct Patient {
     segments: Arc<Segments>,
     manifest: Manifest,
     durable: u64,
+}
+
+/// Whether a log that does not run is damaged, as far as a start would notice: where, and up to where it was durable. For
+/// whoever builds something on the log's bytes, and must not do so before they are good.
+pub fn damage(
+    config: &RaftLogConfig,
+    disk: &Arc<dyn Disk>,
+    segments: &Arc<Segments>,
+) -> Result<Option<(u64, u64)>, LogError> {
+    if !disk.exists(&config.directory) {
+        return Ok(None);
+    }
+    let Patient { manifest, durable, .. } = Patient::examine(config, &**disk, segments.clone())?;
+    if manifest.is_resetting {
+        return Ok(None);
+    }
+    let start =
+        Start { last: manifest.purged, last_crc: manifest.purged_crc, position: manifest.first_position };
+    let mut found = Recovered::at(start);
+    Landmarks::open(disk.clone(), config.directory.join("landmarks"))?.advance(segments, &mut found)?;
+    let durable = durable.max(found.end);
+    match walk_on(segments, found, durable) {
+        Ok(_) => Ok(None),
+        Err(LogError::Damaged { position, durable }) => Ok(Some((position, durable))),
+        Err(error) => Err(error),
+    }
 }
 
 /// Repairs the log of `config` with entries from `peers` (node and address). Answers what was fetched, nothing when the log

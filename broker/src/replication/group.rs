@@ -98,6 +98,9 @@ impl Group {
         let segments =
             Segments::open(Arc::clone(disk), config.commit_log_dir(), config.store.commit_log_segment.0);
         let segments = Arc::new(segments.map_err(|error| BrokerError::Disk(Arc::new(error)))?);
+        let parts =
+            LogParts { config, disk, segments: &segments, peers: &peers, me, number, directory, prefix_end };
+        let listener = parts.mend(listener)?;
         let store_config = without_retention(store_config::store_config(config));
         let store = MessageStore::open_on(Arc::clone(&segments), store_config, Arc::clone(disk), hooks)?;
         let announced = Arc::new(Notify::new());
@@ -110,19 +113,7 @@ impl Group {
         let replica =
             Replica::open(Arc::clone(&store), Arc::clone(&segments), Arc::clone(metadata), file, on_command)
                 .map_err(raft_error)?;
-        let parts = LogParts {
-            config,
-            disk,
-            segments: &segments,
-            store: &store,
-            replica: &replica,
-            peers: &peers,
-            me,
-            number,
-            directory,
-            prefix_end,
-        };
-        let log = Arc::new(parts.start(listener)?);
+        let log = Arc::new(parts.start(listener, &store, &replica)?);
         let standing = Arc::new(Standing::new());
         let journal = GroupJournal::new(Arc::clone(&log), Arc::clone(&standing), Arc::clone(metadata));
         tracing::info!(group = keys.group, node = number, address = %identity.address, "replica opened");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use disk::{Disk, Segments};
-use raft_log::{Fatal, FlushMode, LogError, RaftLog, RaftLogConfig, repair};
+use raft_log::{Fatal, FlushMode, RaftLog, RaftLogConfig, repair};
 use store::MessageStore;
 use tokio::runtime::Handle;
 
@@ -25,8 +25,6 @@ pub(super) struct LogParts<'a> {
     pub(super) config: &'a Config,
     pub(super) disk: &'a Arc<dyn Disk>,
     pub(super) segments: &'a Arc<Segments>,
-    pub(super) store: &'a Arc<MessageStore>,
-    pub(super) replica: &'a Arc<Replica>,
     pub(super) peers: &'a [RaftPeer],
     pub(super) me: &'a RaftPeer,
     pub(super) number: u64,
@@ -35,28 +33,38 @@ pub(super) struct LogParts<'a> {
 }
 
 impl LogParts<'_> {
-    /// Starts the log; a damaged one is repaired first, and that is said.
-    pub(super) fn start(&self, listener: TcpListener) -> Result<RaftLog, BrokerError> {
-        match self.try_start(listener) {
-            Err(LogError::Damaged { position, durable }) => {
+    /// Repairs a damaged log before anything is built on it: a store that opens on a log with a hole takes the hole for the
+    /// truth, and cuts its queues. Gives the port back.
+    pub(super) fn mend(&self, listener: TcpListener) -> Result<TcpListener, BrokerError> {
+        let config = self.log_config(listener);
+        let damage = raft_log::damage(&config, self.disk, self.segments);
+        match damage.map_err(|error| BrokerError::Raft(error.to_string()))? {
+            None => Ok(config.listener),
+            Some((position, durable)) => {
                 tracing::error!(
                     position,
                     durable,
                     "the log is damaged below its durable end; asking the peers"
                 );
+                drop(config);
                 self.repair()?;
-                self.try_start(bind(self.config, &self.me.address)?)
-                    .map_err(|error| BrokerError::Raft(error.to_string()))
+                bind(self.config, &self.me.address)
             }
-            started => started.map_err(|error| BrokerError::Raft(error.to_string())),
         }
     }
 
-    fn try_start(&self, listener: TcpListener) -> Result<RaftLog, LogError> {
-        let stamper = Box::new(QueueStamper::new(self.store.queue_offsets()));
-        let sink = Box::new(Sink::new(Arc::clone(self.replica)));
+    /// Starts the log for a store that was opened on it.
+    pub(super) fn start(
+        &self,
+        listener: TcpListener,
+        store: &Arc<MessageStore>,
+        replica: &Arc<Replica>,
+    ) -> Result<RaftLog, BrokerError> {
+        let stamper = Box::new(QueueStamper::new(store.queue_offsets()));
+        let sink = Box::new(Sink::new(Arc::clone(replica)));
         let config = self.log_config(listener);
         RaftLog::start(config, Arc::clone(self.disk), Arc::clone(self.segments), stamper, sink)
+            .map_err(|error| BrokerError::Raft(error.to_string()))
     }
 
     fn repair(&self) -> Result<(), BrokerError> {

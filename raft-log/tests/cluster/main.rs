@@ -471,7 +471,10 @@ async fn a_flipped_bit_below_the_durable_end_is_repaired_from_a_peer() {
     assert!(matches!(replica.try_start(0), Err(LogError::Damaged { .. })));
     let segments = std::sync::Arc::new(replica.segments().unwrap());
     let (config, disk) = (replica.config(0), replica.disk());
-    let repaired = raft_log::repair(&config, disk, segments, &peers).await.unwrap();
+    let (position, durable) = raft_log::damage(&config, &disk, &segments).unwrap().unwrap();
+    assert!(position <= segment_bytes + 700 && durable > segment_bytes + 2500, "{position} {durable}");
+    let repaired = raft_log::repair(&config, disk.clone(), segments.clone(), &peers).await.unwrap();
+    assert_eq!(raft_log::damage(&config, &disk, &segments).unwrap(), None);
     assert!(repaired.entries >= 1, "{repaired:?}");
     drop(config);
     replica.start();
