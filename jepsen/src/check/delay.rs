@@ -1,5 +1,6 @@
-//! Delayed messages: each acknowledged one is delivered, never before its time, and, where delay
-//! progress goes through the log, exactly once.
+//! Delayed messages: each acknowledged one is delivered, never before its time. Brokers deliver at least once, as
+//! RocketMQ's do: progress is noted behind the message, so what a fault comes between may be delivered again. That is
+//! counted; without a fault it is wrong.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use crate::history::{Call, Operation, Outcome};
 /// What the mode promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DelayRules {
-    /// A second delivery breaks a promise (Raft mode); otherwise it is counted.
+    /// A second delivery breaks a promise (no fault struck); otherwise it is counted.
     pub once: bool,
     /// How much earlier than due a delivery may be, for clocks that differ, in microseconds.
     pub early_us: u64,
@@ -86,7 +87,7 @@ mod tests {
     use crate::check::Verdict;
     use crate::history::Answer;
 
-    const RAFT: DelayRules = DelayRules { once: true, early_us: 1_000 };
+    const CALM: DelayRules = DelayRules { once: true, early_us: 1_000 };
 
     fn operation(invoked: u64, outcome: Outcome, call: Call) -> Operation {
         let answer = Some(Answer::Done);
@@ -113,21 +114,21 @@ mod tests {
     #[test]
     fn in_time_is_valid_and_lateness_is_measured() {
         let finding =
-            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(1, 1_300_000, 0)], RAFT);
+            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(1, 1_300_000, 0)], CALM);
         assert_eq!(finding.verdict, Verdict::Valid);
         assert_eq!(finding.of("late at most, ms"), 200);
     }
 
     #[test]
     fn too_early_never_and_phantom_are_caught() {
-        assert_eq!(check(&[send(1, Outcome::Ok), consume(1, 900_000, 0)], RAFT).of("too early"), 1);
-        assert_eq!(check(&[send(1, Outcome::Ok)], RAFT).of("never delivered"), 1);
+        assert_eq!(check(&[send(1, Outcome::Ok), consume(1, 900_000, 0)], CALM).of("too early"), 1);
+        assert_eq!(check(&[send(1, Outcome::Ok)], CALM).of("never delivered"), 1);
         assert_eq!(
-            check(&[send(1, Outcome::Fail), consume(1, 1_200_000, 0)], RAFT).of("refused but delivered"),
+            check(&[send(1, Outcome::Fail), consume(1, 1_200_000, 0)], CALM).of("refused but delivered"),
             1
         );
         assert_eq!(
-            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(2, 1, 1)], RAFT).of("phantom"),
+            check(&[send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(2, 1, 1)], CALM).of("phantom"),
             1
         );
     }
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn a_second_message_is_invalid_only_where_once_is_promised() {
         let run = [send(1, Outcome::Ok), consume(1, 1_200_000, 0), consume(1, 1_300_000, 1)];
-        assert_eq!(check(&run, RAFT).verdict, Verdict::Invalid);
+        assert_eq!(check(&run, CALM).verdict, Verdict::Invalid);
         assert_eq!(check(&run, DelayRules { once: false, early_us: 0 }).verdict, Verdict::Valid);
     }
 }

@@ -62,7 +62,7 @@ impl Workload for DelayWorkload {
     }
 
     fn check(&self, run: Run<'_>) -> Vec<Finding> {
-        vec![check(run.operations, DelayRules { once: run.mode.is_raft(), early_us: EARLY_US })]
+        vec![check(run.operations, DelayRules { once: run.faults.is_empty(), early_us: EARLY_US })]
     }
 }
 
