@@ -97,6 +97,10 @@ impl<'a> Stage<'a> {
             ("registerNameServerPeriod", "10000".to_owned()),
             ("waitTimeMillsInSendQueue", "5000".to_owned()),
             ("osPageCacheBusyTimeOutMills", "10000".to_owned()),
+            // How full this machine's disk is shall not decide what is deleted or refused.
+            ("diskMaxUsedSpaceRatio", "95".to_owned()),
+            ("diskSpaceCleanForciblyRatio", "98".to_owned()),
+            ("diskSpaceWarningLevelRatio", "99".to_owned()),
         ]);
         if matches!(server.flavour, Flavour::Java(version) if version.starts_with('5')) {
             // Its timer log is allocated ahead, and delay levels do not use it.

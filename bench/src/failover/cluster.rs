@@ -48,7 +48,8 @@ impl Cluster {
             let text = format!(
                 "brokerClusterName=Bench\nbrokerName=bench\nbindAddress=127.0.0.1\nbrokerIP1=127.0.0.1\n\
                  listenPort={port}\nnamesrvAddr={namesrv}\nstorePathRootDir={}\nflushDiskType={flush}\n\
-                 mappedFileSizeCommitLog={}\nenableDLegerCommitLog=true\ndLegerGroup=bench\ndLegerPeers={}\n\
+                 mappedFileSizeCommitLog={}\ndiskMaxUsedSpaceRatio=95\ndiskSpaceCleanForciblyRatio=98\n\
+                 diskSpaceWarningLevelRatio=99\nenableDLegerCommitLog=true\ndLegerGroup=bench\ndLegerPeers={}\n\
                  dLegerSelfId=n{n}\n",
                 directory.join(format!("store-{n}")).display(),
                 256 << 20,
