@@ -11,15 +11,25 @@ use crate::schedule::{Dice, Whom};
 /// A transfer that takes longer has failed.
 const HANDS_OVER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Asks the master to hand over to a follower of chance, and sees whether it did.
+/// Asks the master to hand over to a follower of chance, and sees whether it did. A follower that just came back is not
+/// taken for an heir, so others are asked for, and once more.
 pub(super) fn transfer(injector: &Injector, scene: &Scene, dice: &mut Dice) -> Result<Struck> {
-    let (Some(leader), Ok(followers)) = (scene.leader, pick(Whom::Follower, scene, dice)) else {
-        return Ok(Struck::skipped("nobody leads or nobody follows"));
-    };
-    let to = followers[0];
-    if !injector.block_on(injector.probe.transfer(leader, to)) {
-        return Ok(Struck::skipped(format!("n{leader} does not take the command to hand over")));
+    let Some(leader) = scene.leader else { return Ok(Struck::skipped("nobody leads")) };
+    let deadline = std::time::Instant::now() + HANDS_OVER_WITHIN;
+    let mut asked = None;
+    while asked.is_none() && std::time::Instant::now() < deadline && !injector.stopping() {
+        let Ok(followers) = pick(Whom::Follower, scene, dice) else {
+            return Ok(Struck::skipped("nobody follows"));
+        };
+        asked =
+            followers.first().copied().filter(|to| injector.block_on(injector.probe.transfer(leader, *to)));
+        if asked.is_none() {
+            injector.wait(Duration::from_millis(250));
+        }
     }
+    let Some(to) = asked else {
+        return Ok(Struck::skipped(format!("n{leader} does not take the command to hand over")));
+    };
     let deadline = std::time::Instant::now() + HANDS_OVER_WITHIN;
     while std::time::Instant::now() < deadline && !injector.stopping() {
         if injector.scene().leader.is_some_and(|now| now != leader) {
