@@ -160,9 +160,9 @@ impl TestSettings {
         wanted.then_some((written + (1 << 30)).next_multiple_of(1 << 20))
     }
 
-    /// Size of commit log files: small enough that a run rolls over several.
+    /// Size of commit log files: small enough that a run rolls over several, large enough for the largest entry.
     pub fn segment_bytes(&self) -> u64 {
-        if self.retention() { 1 << 20 } else { 16 << 20 }
+        if self.retention() { 8 << 20 } else { 16 << 20 }
     }
 }
 
