@@ -17,6 +17,7 @@ pub(crate) const ALL: &[&Command] = &[
     &add_replica::COMMAND,
     &remove_replica::COMMAND,
     &transfer_leader::COMMAND,
+    &trust_replica::COMMAND,
     &raft_status::COMMAND,
     &broker_status::COMMAND,
     &query_msg_by_id::COMMAND,

@@ -105,6 +105,7 @@ fn deed(code: RequestCode) -> Option<Deed> {
         RequestCode::RaftAddReplica => Own(raft::add_replica),
         RequestCode::RaftRemoveReplica => Own(raft::remove_replica),
         RequestCode::RaftTransferLeader => Own(raft::transfer_leader),
+        RequestCode::RaftTrustReplica => Own(raft::trust_replica),
         _ => return None,
     })
 }

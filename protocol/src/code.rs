@@ -220,6 +220,7 @@ codes! {
         RaftAddReplica = 10102 "RAFT_ADD_REPLICA",
         RaftRemoveReplica = 10103 "RAFT_REMOVE_REPLICA",
         RaftTransferLeader = 10104 "RAFT_TRANSFER_LEADER",
+        RaftTrustReplica = 10105 "RAFT_TRUST_REPLICA",
         PopMessage = 200050 "POP_MESSAGE",
         AckMessage = 200051 "ACK_MESSAGE",
         PeekMessage = 200052 "PEEK_MESSAGE",

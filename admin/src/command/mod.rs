@@ -41,6 +41,7 @@ pub(crate) mod topic_list;
 pub(crate) mod topic_route;
 pub(crate) mod topic_status;
 pub(crate) mod transfer_leader;
+pub(crate) mod trust_replica;
 pub(crate) mod update_broker_config;
 pub(crate) mod update_kv_config;
 pub(crate) mod update_namesrv_config;

@@ -127,6 +127,15 @@ pub fn transfer_leader(node: &Arc<Node>, connection: &Arc<Connection>, request: 
     });
 }
 
+/// RAFT_TRUST_REPLICA: this replica votes again, whatever it may have lost.
+pub fn trust_replica(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCommand) {
+    let caller = Caller::of(connection, &request);
+    run(caller, group(node), |group| async move {
+        tracing::warn!("an operator lets this replica vote although it may lack what was acknowledged");
+        group.log.trust().await
+    });
+}
+
 /// Tries again as long as nobody else leads: a leader that has not heard of a majority for an instant refuses changes of
 /// members, and so does one with another change under way. Half a change would leave the operator with a riddle.
 async fn insist<F>(group: &Group, deed: impl Fn() -> F) -> Result<(), GroupError>

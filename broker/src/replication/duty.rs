@@ -27,7 +27,8 @@ pub(crate) fn of(code: RequestCode) -> Duty {
         | RequestCode::UpdateBrokerConfig
         | RequestCode::GetBrokerHaStatus
         | RequestCode::ViewBrokerStatsData
-        | RequestCode::RaftStatus => Duty::Serve,
+        | RequestCode::RaftStatus
+        | RequestCode::RaftTrustReplica => Duty::Serve,
         RequestCode::PullMessage | RequestCode::LitePullMessage => Duty::ServeIfHere,
         _ => Duty::Forward,
     }

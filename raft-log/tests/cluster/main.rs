@@ -447,6 +447,37 @@ async fn a_replica_that_lost_its_tail_does_not_help_to_elect_a_leader_without_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn replicas_that_lost_power_elect_nobody_without_the_third_until_an_operator_trusts_them() {
+    let shape = Shape { in_memory: true, flush_interval: Duration::from_secs(3600), ..Shape::default() };
+    let mut group = Group::formed(3, &shape).await;
+    group.write_many(0, 50, 100).await;
+    group.converge().await;
+    for replica in group.running() {
+        replica.log().flush().unwrap();
+    }
+    for node in 1..=3 {
+        group.replica(node).lose_power(node);
+    }
+    for node in 1..=2 {
+        group.replica(node).start();
+    }
+    let watched = std::time::Instant::now();
+    while watched.elapsed() < Duration::from_millis(1500) {
+        assert!(group.running().all(|replica| !replica.status().ready && replica.status().on_probation));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for node in 1..=2 {
+        group.replica(node).log().trust().await.unwrap();
+    }
+    group.write_many(50, 20, 100).await;
+    group.converge().await;
+    for node in 1..=2 {
+        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
+        assert!(numbers(0, 50).iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flipped_bit_below_the_durable_end_is_repaired_from_a_peer() {
     let mut group = Group::formed(3, &Shape { flush: FlushMode::Sync, ..Shape::default() }).await;
     group.write_many(0, 300, 500).await;
