@@ -1,6 +1,7 @@
-//! The keys of Raft mode, under the names that DLedger gave them, so that a DLedger file runs as it is.
+//! The keys of Raft mode, under the names that DLedger gave them, so that a DLedger file runs as it is. What DLedger does
+//! not know begins with `raft`.
 
-use daemon::Seconds;
+use daemon::{Millis, Seconds};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -22,6 +23,12 @@ daemon::settings! {
         /// How long a stopping replica goes on forwarding after it gave the lead away, while producers are connected, in
         /// seconds: they ask for their routes every 30 s.
         hand_over_wait: Seconds = Seconds(35), "handOverWaitTimeSeconds" in 0..=3_600;
+        /// How often a leader is heard, in milliseconds; a round trip between replicas must take less.
+        heartbeat: Millis = Millis(50), "raftHeartbeatInterval" in 5..=60_000;
+        /// The shortest time without a leader before an election, in milliseconds.
+        election_min: Millis = Millis(150), "raftElectionTimeoutMin" in 10..=600_000;
+        /// The longest, in milliseconds. Also how long a leader that is cut off may go on: nobody else is elected before.
+        election_max: Millis = Millis(300), "raftElectionTimeoutMax" in 20..=600_000;
     }
 }
 
@@ -93,6 +100,14 @@ impl RaftKeys {
             let allowed = "one of the ids in dLegerPeers";
             wrong.push(WrongKey { key: "dLegerSelfId", value: self.self_id.clone(), allowed });
         }
+        let times = [
+            ("raftElectionTimeoutMin", self.heartbeat, self.election_min),
+            ("raftElectionTimeoutMax", self.election_min, self.election_max),
+        ];
+        for (key, _, time) in times.into_iter().filter(|(_, shorter, time)| shorter >= time) {
+            let allowed = "raftHeartbeatInterval < raftElectionTimeoutMin < raftElectionTimeoutMax";
+            wrong.push(WrongKey { key, value: time.0.to_string(), allowed });
+        }
         for id in self.preferred().into_iter().filter(|id| !known(id)) {
             let allowed = "ids of dLegerPeers";
             wrong.push(WrongKey { key: "preferredLeaderIds", value: id.to_owned(), allowed });
@@ -145,6 +160,9 @@ mod tests {
         all.group.clear();
         all.preferred_leaders = "n0;n9".to_owned();
         assert_eq!(named(&all), ["dLegerGroup", "dLegerSelfId", "preferredLeaderIds"]);
+        all.election_min = all.heartbeat;
+        all.election_max = all.heartbeat;
+        assert_eq!(named(&all)[2..4], ["raftElectionTimeoutMin", "raftElectionTimeoutMax"]);
         all.enabled = false;
         assert!(all.wrong().is_empty());
     }

@@ -107,6 +107,9 @@ impl LogParts<'_> {
             peer_addresses: self.peers.iter().filter_map(address).collect(),
             prefix_end: self.prefix_end,
             flush_interval: self.config.store.flush_interval.duration(),
+            heartbeat: keys.heartbeat.duration(),
+            election_min: keys.election_min.duration(),
+            election_max: keys.election_max.duration(),
             ..RaftLogConfig::new(
                 &keys.group,
                 self.number,
