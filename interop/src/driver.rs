@@ -79,6 +79,8 @@ fn command(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> a
         let mut command = Command::new(prepare::go_binary(&run.root));
         command.args(["--namesrv", &stage.namesrv(), "--broker", &stage.broker_address()?]);
         command.args(["--prefix", deed.prefix]);
+        // There it keeps the offsets of broadcasting consumers, which must not outlive their brokers.
+        command.env("HOME", directory);
         command
     } else {
         java(run, stage, deed, directory)?
