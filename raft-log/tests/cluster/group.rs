@@ -421,6 +421,12 @@ impl Group {
         }
     }
 
+    /// All of these numbers are on a replica.
+    pub fn assert_holds(&self, node: u64, wanted: &[u64]) {
+        let found: BTreeSet<u64> = self.numbers(node).into_iter().collect();
+        assert!(wanted.iter().all(|number| found.contains(number)), "node {node} lost something");
+    }
+
     /// The numbers of all records that a replica applied, in order.
     pub fn numbers(&self, node: u64) -> Vec<u64> {
         let state = self.replicas[&node].applications.lock().unwrap();

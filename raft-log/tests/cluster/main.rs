@@ -345,8 +345,7 @@ async fn with_sync_flush_everything_acknowledged_survives_all_machines_losing_po
     group.converge().await;
     group.assert_identical();
     for node in 1..=3 {
-        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
-        assert!(numbers(0, 400).iter().all(|number| found.contains(number)), "node {node} lost something");
+        group.assert_holds(node, &numbers(0, 400));
     }
 }
 
@@ -368,8 +367,7 @@ async fn with_async_flush_everything_acknowledged_survives_any_one_machine_losin
     group.converge().await;
     group.assert_identical();
     for node in 1..=3 {
-        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
-        assert!(numbers(0, 400).iter().all(|number| found.contains(number)), "node {node} lost something");
+        group.assert_holds(node, &numbers(0, 400));
     }
 }
 
@@ -407,8 +405,7 @@ async fn with_async_flush_a_group_whose_machines_all_lost_power_goes_on_with_wha
     for node in 1..=3 {
         let what = "it votes again";
         group.until(what, || (!group.replicas[&node].status().on_probation).then_some(())).await;
-        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
-        assert!(numbers(0, 100).iter().all(|number| found.contains(number)), "node {node} lost something");
+        group.assert_holds(node, &numbers(0, 100));
     }
 }
 
@@ -441,8 +438,7 @@ async fn a_replica_that_lost_its_tail_does_not_help_to_elect_a_leader_without_it
     group.converge().await;
     group.assert_identical();
     for node in 1..=3 {
-        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
-        assert!(numbers(100, 50).iter().all(|number| found.contains(number)), "node {node} lost something");
+        group.assert_holds(node, &numbers(100, 50));
     }
 }
 
@@ -472,8 +468,7 @@ async fn replicas_that_lost_power_elect_nobody_without_the_third_until_an_operat
     group.write_many(50, 20, 100).await;
     group.converge().await;
     for node in 1..=2 {
-        let found: BTreeSet<u64> = group.numbers(node).into_iter().collect();
-        assert!(numbers(0, 50).iter().all(|number| found.contains(number)), "node {node} lost something");
+        group.assert_holds(node, &numbers(0, 50));
     }
 }
 
