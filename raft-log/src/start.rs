@@ -158,6 +158,9 @@ async fn start_on(
     }
     raft.runtime_config().elect(shared.probation.may_vote());
     raft.run();
+    // Its metrics say term 0 and no members before it has run once: nobody may see that, least of all our own probation.
+    let ran = raft.with_raft_state(|_| ()).await;
+    ran.map_err(|error| LogError::Raft(error.to_string()))?;
     let batcher = Arc::new(Batcher::new(limits, shared.clone()));
     let (publish, status) = watch::channel(translate(&raft.metrics().borrow_watched(), &shared));
     let mut tasks = tokio::task::JoinSet::new();

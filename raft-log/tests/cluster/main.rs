@@ -75,6 +75,22 @@ async fn all_replicas_killed_at_once_come_back_with_everything() {
     assert_eq!(found, numbers(0, 350));
 }
 
+/// Until the consensus had run once, a replica said of itself that it was in term 0 and in no group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_replica_knows_its_term_and_its_group_from_its_first_moment() {
+    let mut group = Group::formed(1, &Shape::default()).await;
+    let replica = group.replica(1);
+    let term = replica.status().term;
+    assert!(term > 0);
+    for _ in 0..10 {
+        replica.kill();
+        replica.start();
+        let status = replica.status();
+        assert!(status.term >= term, "{status:?}");
+        assert_eq!(status.peers.len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn leadership_is_handed_over_on_request_and_on_a_graceful_stop() {
     let mut group = Group::formed(3, &Shape::default()).await;
