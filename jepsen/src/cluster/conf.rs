@@ -40,6 +40,8 @@ pub fn broker(plan: &Plan, member: Member, store: &Path, keys: StoreKeys) -> Str
     put("defaultTopicQueueNums", &plan.queues);
     put("messageDelayLevel", &"1s 2s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h");
     put("flushDiskType", if plan.mode.syncs() { &"SYNC_FLUSH" } else { &"ASYNC_FLUSH" });
+    // A disk that a run fills must refuse; what it would delete is still to be read.
+    put("cleanFileForciblyEnable", &false);
     if keys.retention {
         put("fileReservedTime", &0);
         put("deleteWhen", &"00;01;02;03;04;05;06;07;08;09;10;11;12;13;14;15;16;17;18;19;20;21;22;23");
