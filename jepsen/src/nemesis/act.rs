@@ -57,6 +57,8 @@ pub struct Undo {
     pub ballast: Vec<PathBuf>,
     /// Members whose disks were damaged: if they refuse to run, their disks are replaced.
     pub rebuild: Vec<Member>,
+    /// A slave whose master may come back with less than the slave has: if it refuses to follow, its disk is replaced.
+    pub reconcile: Option<Member>,
 }
 
 impl Undo {
@@ -92,6 +94,9 @@ impl Undo {
         }
         for member in self.rebuild {
             super::damage::rebuild_if_it_refuses(injector, member)?;
+        }
+        if let Some(slave) = self.reconcile {
+            super::damage::rebuild_if_logs_parted(injector, slave)?;
         }
         Ok(())
     }

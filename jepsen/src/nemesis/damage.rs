@@ -16,6 +16,15 @@ use crate::schedule::{Damage, Dice};
 /// A replica that refuses its disk does so within this.
 const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 
+/// A slave that can neither follow nor refuse (the master's log is still the shorter one) can do so within this.
+const PARTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a slave says whose log is not the beginning of its master's.
+const NEEDS_AN_EMPTY_STORE: &str = "this slave needs an empty store";
+
+/// What a slave says when it begins to follow.
+const FOLLOWS: &str = "following";
+
 /// A group that has a majority has a leader within this.
 const LEADS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -78,6 +87,28 @@ pub(super) fn rebuild_if_it_refuses(injector: &Injector, member: Member) -> Resu
             return rebuild(injector, member).map(|_| ());
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// A slave does not follow a master that lost messages which the slave has, and says so. What an operator does then is
+/// give it an empty store.
+pub(super) fn rebuild_if_logs_parted(injector: &Injector, slave: Member) -> Result<()> {
+    let cluster = &injector.cluster;
+    let log = cluster.server_of(slave).log.clone();
+    let said = |log: &Path| std::fs::read(log).map_err(|source| failed(log, source));
+    let before = said(&log)?.len();
+    let deadline = Instant::now() + PARTS_WITHIN;
+    while Instant::now() < deadline && !injector.stopping() {
+        let text = said(&log)?;
+        let news = String::from_utf8_lossy(&text[before..]);
+        if news.contains(NEEDS_AN_EMPTY_STORE) {
+            return rebuild(injector, slave).map(|_| ());
+        }
+        if news.contains(FOLLOWS) {
+            return Ok(());
+        }
+        injector.wait(Duration::from_millis(100));
     }
     Ok(())
 }

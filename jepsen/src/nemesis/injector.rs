@@ -20,8 +20,8 @@ use crate::schedule::{Dice, FaultKind, FaultPlan, Step, Whom};
 const LOOKS: Duration = Duration::from_millis(50);
 
 /// In the classic modes.
-const MASTER: Member = 0;
-const SLAVE: Member = 1;
+pub(super) const MASTER: Member = 0;
+pub(super) const SLAVE: Member = 1;
 
 /// What the network still held has arrived when a slave's log rests for this long.
 const SLAVE_RESTS: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! Power cuts: SIGKILL, and what was not synced is gone.
 
 use super::act::{Struck, Undo};
-use super::injector::Injector;
+use super::injector::{Injector, MASTER, SLAVE};
 use super::process::alive;
 use crate::error::Result;
 use crate::net::Member;
@@ -27,9 +27,7 @@ pub(super) fn cut(injector: &Injector, members: &[Member]) -> Result<Struck> {
         }
         injector.cluster.new_boot(*member)?;
     }
-    Ok(Struck::installed(
-        alive.clone(),
-        "SIGKILL, and all that was not synced is gone",
-        Undo::starting(&alive),
-    ))
+    let parts = injector.cluster.plan.mode.has_slave() && alive.contains(&MASTER) && !alive.contains(&SLAVE);
+    let undo = Undo { reconcile: parts.then_some(SLAVE), ..Undo::starting(&alive) };
+    Ok(Struck::installed(alive, "SIGKILL, and all that was not synced is gone", undo))
 }
