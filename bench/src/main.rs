@@ -5,6 +5,7 @@
 //! latencies are printed beside it. Figures of two servers are compared in one run.
 #![allow(clippy::print_stdout)]
 
+mod cluster;
 mod compare;
 mod cpu;
 mod echo;

@@ -3,7 +3,6 @@
 //! Three replicas and a name server of our own, as processes, from the directory that this program lies in; a load of our
 //! own client; one thing done to the leader after the other. What is measured is what a client sees.
 
-mod cluster;
 mod load;
 mod proof;
 
@@ -14,7 +13,7 @@ use anyhow::ensure;
 use client::{Client, ClientConfig, Producer, ProducerConfig};
 use hdrhistogram::Histogram;
 
-use cluster::Cluster;
+use crate::cluster::Cluster;
 use load::Load;
 
 /// Sends that begin right after the leader is gone: the first of them that is acknowledged ends the gap.

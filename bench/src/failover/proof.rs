@@ -2,8 +2,8 @@
 
 use client::{ConsumerConfig, MessageQueue, PullConsumer, PullStatus};
 
-use super::cluster::Cluster;
 use super::load::{Acked, TOPIC};
+use crate::cluster::Cluster;
 
 /// Messages asked for at a time.
 const AT_A_TIME: i32 = 32;
