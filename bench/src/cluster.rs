@@ -1,7 +1,7 @@
 //! A name server and three replicas as processes of ours, and what is done to them.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,14 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Free ports are looked for here, below those that the system takes for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
+/// Where the programs are: where somebody said, or beside this one.
+pub(crate) fn binaries(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(given) => Ok(given.to_owned()),
+        None => Ok(std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default()),
+    }
+}
+
 /// The processes. Dropped, they are killed and their files removed.
 pub(crate) struct Cluster {
     pub(crate) namesrv: String,
@@ -33,7 +41,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits for a leader.
     pub(crate) async fn start(binaries: &Path, beside: &Path, flush: &str) -> anyhow::Result<Self> {
-        let directory = beside.join(format!("mqbench-failover-{}", std::process::id()));
+        let directory = beside.join(format!("mqbench-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         let ports = free_ports(1 + 2 * REPLICAS)?;
         let namesrv = format!("127.0.0.1:{}", ports[0]);
@@ -81,7 +89,18 @@ impl Cluster {
         &self.client
     }
 
-    async fn status(&self, number: usize) -> Option<RaftStatusBody> {
+    /// Where a replica's clients go.
+    pub(crate) fn address(&self, number: usize) -> anyhow::Result<SocketAddr> {
+        Ok(self.addresses[number].parse()?)
+    }
+
+    /// The processes of the replicas that run.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.brokers.iter().flatten().filter_map(Child::id).collect()
+    }
+
+    /// What a replica says of itself; nothing while it does not answer.
+    pub(crate) async fn status(&self, number: usize) -> Option<RaftStatusBody> {
         let request = RemotingCommand::request(RequestCode::RaftStatus);
         let asked = self.admin.ask_raw(&self.addresses[number], request);
         let answer = tokio::time::timeout(Duration::from_secs(1), asked).await.ok()?.ok()?;
@@ -115,15 +134,27 @@ impl Cluster {
         Ok(())
     }
 
+    /// SIGKILL, and the end of the process.
+    pub(crate) async fn kill_and_wait(&mut self, number: usize) -> anyhow::Result<()> {
+        self.brokers[number].as_mut().context("it runs")?.kill().await?;
+        Ok(())
+    }
+
     /// Starts again whoever was killed, and waits until it follows.
     pub(crate) async fn heal(&mut self) -> anyhow::Result<()> {
+        self.revive()?;
+        self.leader().await.map(|_| ())
+    }
+
+    /// Starts again whoever was killed.
+    pub(crate) fn revive(&mut self) -> anyhow::Result<()> {
         for number in 0..REPLICAS {
             let broker = self.brokers[number].as_mut().context("it runs")?;
             if broker.try_wait()?.is_some() {
                 self.brokers[number] = Some(self.spawn_broker(number)?);
             }
         }
-        self.leader().await.map(|_| ())
+        Ok(())
     }
 
     /// The leader gives the lead away.

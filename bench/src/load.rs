@@ -55,10 +55,22 @@ impl Outcome {
     }
 }
 
-struct Lane {
-    latency: Histogram<u64>,
-    messages: u64,
-    refused: u64,
+/// What one connection saw.
+pub(crate) struct Lane {
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) messages: u64,
+    pub(crate) refused: u64,
+}
+
+/// What a reply that comes now is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing that is counted.
+    Between,
+    /// The measurement with this number.
+    Counted(usize),
+    /// The load ends.
+    Over,
 }
 
 /// Runs the load against one address and accounts the CPU of `pids`.
@@ -67,9 +79,13 @@ pub(crate) async fn run(server: SocketAddr, pids: &[u32], load: &Load) -> anyhow
     let end = start + Duration::from_secs(load.seconds);
     let mut lanes = Vec::new();
     for number in 0..load.connections {
-        let stream = TcpStream::connect(server).await.with_context(|| format!("connecting to {server}"))?;
-        stream.set_nodelay(true)?;
-        lanes.push(tokio::spawn(lane(stream, load.clone(), number, start, end)));
+        let stream = connect(server).await?;
+        let phase = move |now| match now {
+            now if now >= end => Phase::Over,
+            now if now >= start => Phase::Counted(0),
+            _ => Phase::Between,
+        };
+        lanes.push(tokio::spawn(lane(stream, load.clone(), number, 1, phase)));
     }
     tokio::time::sleep_until(start.into()).await;
     let cpu_start = cpu::used(pids)?;
@@ -83,7 +99,7 @@ pub(crate) async fn run(server: SocketAddr, pids: &[u32], load: &Load) -> anyhow
         latency: Histogram::new(3)?,
     };
     for lane in lanes {
-        let lane = lane.await??;
+        let Some(lane) = lane.await??.pop() else { continue };
         outcome.latency.add(&lane.latency)?;
         outcome.messages += lane.messages;
         outcome.refused += lane.refused;
@@ -91,15 +107,26 @@ pub(crate) async fn run(server: SocketAddr, pids: &[u32], load: &Load) -> anyhow
     Ok(outcome)
 }
 
-async fn lane(
+/// A connection that sends at once what it is given.
+pub(crate) async fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(server).await.with_context(|| format!("connecting to {server}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Sends over one connection until `phase` says that it is over; one count for each of `phases`.
+pub(crate) async fn lane(
     mut stream: TcpStream,
     load: Load,
     number: usize,
-    start: Instant,
-    end: Instant,
-) -> anyhow::Result<Lane> {
+    phases: usize,
+    phase: impl Fn(Instant) -> Phase,
+) -> anyhow::Result<Vec<Lane>> {
     let template = Template::send(&load.topic, load.size);
-    let mut lane = Lane { latency: Histogram::new(3)?, messages: 0, refused: 0 };
+    let mut lanes = Vec::new();
+    for _ in 0..phases {
+        lanes.push(Lane { latency: Histogram::new(3)?, messages: 0, refused: 0 });
+    }
     let mut sent_at = vec![Instant::now(); load.in_flight];
     let mut out = BytesMut::with_capacity(64 * 1024);
     let mut input = BytesMut::with_capacity(64 * 1024);
@@ -112,13 +139,15 @@ async fn lane(
         stream.write_all_buf(&mut out).await?;
         anyhow::ensure!(stream.read_buf(&mut input).await? > 0, "the server closed the connection");
         let now = Instant::now();
-        if now >= end {
-            return Ok(lane);
-        }
+        let mut counted = match phase(now) {
+            Phase::Over => return Ok(lanes),
+            Phase::Counted(number) => lanes.get_mut(number),
+            Phase::Between => None,
+        };
         while let Some(reply) = take_reply(&mut input)? {
             let slot = reply.number as usize;
             let at = sent_at.get_mut(slot).context("a reply to a request that was not sent")?;
-            if now >= start {
+            if let Some(lane) = &mut counted {
                 lane.latency.record((now - *at).as_micros() as u64)?;
                 lane.messages += u64::from(reply.ok);
                 lane.refused += u64::from(!reply.ok);

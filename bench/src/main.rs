@@ -5,6 +5,7 @@
 //! latencies are printed beside it. Figures of two servers are compared in one run.
 #![allow(clippy::print_stdout)]
 
+mod catch_up;
 mod cluster;
 mod compare;
 mod cpu;
@@ -66,6 +67,11 @@ enum Command {
         #[command(flatten)]
         options: failover::Options,
     },
+    /// Let a follower of a group of our own catch up under load, and report how fast it does and what the senders notice.
+    CatchUp {
+        #[command(flatten)]
+        options: catch_up::Options,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -79,6 +85,7 @@ fn main() -> anyhow::Result<()> {
             }
             Command::Echo { listen } => echo::serve(listen).await,
             Command::Failover { options } => failover::run(&options).await,
+            Command::CatchUp { options } => catch_up::run(&options).await,
             Command::Compare { broker, pid, rounds, load } => compare::run(broker, pid, rounds, &load).await,
         }
     })

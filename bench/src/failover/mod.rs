@@ -13,7 +13,7 @@ use anyhow::ensure;
 use client::{Client, ClientConfig, Producer, ProducerConfig};
 use hdrhistogram::Histogram;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, binaries};
 use load::Load;
 
 /// Sends that begin right after the leader is gone: the first of them that is acknowledged ends the gap.
@@ -51,10 +51,7 @@ pub(crate) struct Options {
 
 /// Runs all of it and prints what came of it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let binaries = match &options.binaries {
-        Some(given) => given.clone(),
-        None => std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default(),
-    };
+    let binaries = binaries(options.binaries.as_deref())?;
     let mut cluster = Cluster::start(&binaries, &options.directory, &options.flush).await?;
     let load = Load::start(&cluster.namesrv, options.in_flight, options.size).await?;
     let (mut killed, mut handed) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
