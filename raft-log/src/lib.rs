@@ -24,6 +24,7 @@ mod manifest;
 mod memory;
 mod mend;
 mod net;
+mod pace;
 mod probation;
 mod raft_log;
 mod recall;

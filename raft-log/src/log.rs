@@ -171,6 +171,13 @@ impl Log {
         Ok(entries)
     }
 
+    /// How far the entry `index` lies before the end of the log, nearly, and that end.
+    pub(crate) fn behind(&self, index: u64) -> (u64, u64) {
+        let tail = self.tail.read();
+        let position = tail.index.floor(index).map_or(tail.end, |(_, position)| position);
+        (tail.end.saturating_sub(position), tail.end)
+    }
+
     /// The entry `index`, its envelope only; `None` when it is hidden or not there.
     pub(crate) fn envelope(&self, index: u64) -> Result<Option<Envelope>, LogError> {
         let tail = self.tail.read();

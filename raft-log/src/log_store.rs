@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
+use std::time::Instant;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -16,6 +17,7 @@ use crate::envelope::EntryId;
 use crate::error::LogError;
 use crate::landmarks::APART_BYTES;
 use crate::log::Log;
+use crate::pace::{Pace, Turn};
 use crate::shared::Shared;
 use crate::sink::Stamper;
 use crate::types::{LogEntry, LogId, Types, VoteOf};
@@ -83,7 +85,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
-        LogReader { shared: self.shared.clone() }
+        LogReader { shared: self.shared.clone(), pace: Pace::default() }
     }
 
     async fn save_vote(&mut self, vote: &VoteOf) -> io::Result<()> {
@@ -122,6 +124,8 @@ impl RaftLogStorage<Types> for LogStore {
 #[derive(Clone)]
 pub(crate) struct LogReader {
     shared: Arc<Shared>,
+    /// Of the follower that this reads for, if it does.
+    pace: Pace,
 }
 
 impl LogReader {
@@ -167,7 +171,18 @@ impl RaftLogReader<Types> for LogReader {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
-        self.read(start..end, REQUEST_BYTES_MAX).await
+        let (behind, log_end) = self.shared.log.behind(start);
+        let bytes_max = match self.pace.next(log_end, behind, Instant::now()) {
+            Turn::Now { bytes_max } => bytes_max,
+            Turn::InBulk { from, bytes_max } => {
+                tokio::task::yield_now().await;
+                tokio::time::sleep_until(from.into()).await;
+                bytes_max
+            }
+        };
+        let entries = self.read(start..end, bytes_max).await?;
+        self.pace.sent(entries.iter().map(LogEntry::stored_bytes).sum());
+        Ok(entries)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<VoteOf>> {

@@ -148,6 +148,16 @@ pub(crate) struct LogEntry {
     pub(crate) payload: Payload,
 }
 
+impl LogEntry {
+    /// Its size in the log, once it was read from there.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        match &self.payload {
+            Payload::Stored(stored) => stored.bytes.len() as u64,
+            Payload::Blank | Payload::Proposed(_) | Payload::Membership(_) => 0,
+        }
+    }
+}
+
 impl fmt::Display for LogEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.id, self.payload)

@@ -1,5 +1,6 @@
 //! What a group of replicas promises, shown on real sockets and real files.
 
+mod catching_up;
 mod damage;
 mod forming;
 mod group;
