@@ -6,6 +6,7 @@
 
 use super::slaves::Slaves;
 use parking_lot::Mutex;
+use remoting::burst;
 use std::sync::Arc;
 use store::{MessageStore, Replication};
 
@@ -42,7 +43,8 @@ impl SyncWait {
             }
         }
         if now == Replication::Awaited {
-            self.store.replicated(self.slaves.furthest());
+            // Answers for many connections: this thread writes them, instead of waking each connection's task.
+            burst::of(|| self.store.replicated(self.slaves.furthest()));
         }
     }
 }
