@@ -16,11 +16,12 @@ use crate::consume_queue::{ConsumeQueue, Continuity};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
 use crate::hooks::Arrival;
-use crate::index_file::Entry;
+use crate::index_file::{Entry, TimeSpan};
 use crate::intake::RawDone;
 use crate::log_scan::LogScan;
 use crate::put::{Done, PutResult, PutStatus};
-use crate::record::{Record, Traits};
+use crate::record::Record;
+use crate::stretch::Stretch;
 use crate::unit::Unit;
 
 /// A queue with so many units in memory is written out on the spot; the keeper comes much earlier as a rule.
@@ -188,11 +189,11 @@ impl Core {
             units = rest;
             // A queue that was deleted meanwhile has no readers any more.
             if !put.queue.is_deleted() {
-                self.extend_queue(&put.queue, own, Continuity::Restored)?;
+                self.extend_queue(&put.queue, own)?;
             }
         }
         if let Some(index) = &self.index {
-            index.extend(&batch.keys, batch.end.last_record, batch.end.timestamp);
+            index.extend(&batch.keys, TimeSpan::at(batch.end.timestamp), batch.end.last_record);
         }
         *end = batch.end;
         self.applied.store(end.position, Ordering::Release);
@@ -217,15 +218,15 @@ impl Core {
         }
     }
 
-    fn extend_queue(
-        &self,
-        queue: &ConsumeQueue,
-        units: &[QueuedUnit],
-        continuity: Continuity,
-    ) -> Result<(), StoreError> {
+    fn extend_queue(&self, queue: &ConsumeQueue, units: &[QueuedUnit]) -> Result<(), StoreError> {
         for queued in units {
-            queue.extend(queued.offset, queued.unit, continuity)?;
+            queue.extend(queued.offset, queued.unit, Continuity::Restored)?;
         }
+        self.write_out_if_long(queue)
+    }
+
+    /// Writes a queue out whose units in memory have become too many.
+    pub(crate) fn write_out_if_long(&self, queue: &ConsumeQueue) -> Result<(), StoreError> {
         if queue.unwritten() < UNWRITTEN_MAX {
             return Ok(());
         }
@@ -236,7 +237,12 @@ impl Core {
         }
     }
 
-    fn tell_arrivals(&self, queue: &Arc<ConsumeQueue>, units: &[QueuedUnit], store_timestamp: i64) {
+    pub(crate) fn tell_arrivals(
+        &self,
+        queue: &Arc<ConsumeQueue>,
+        units: &[QueuedUnit],
+        store_timestamp: i64,
+    ) {
         for QueuedUnit { offset, unit } in units {
             self.hooks.listener.arrived(&Arrival {
                 queue,
@@ -252,21 +258,37 @@ impl Core {
     /// Makes visible what a master's bytes hold up to `limit`; a record of which a part is missing waits for the rest.
     fn apply_from_log(&self, end: &mut LogEnd, limit: u64) -> Result<(), StoreError> {
         let mut scan = LogScan::new(&self.segments, end.position, limit);
+        let mut stretch = Stretch::new(self, Continuity::Restored);
         let mut last = *end;
         scan.walk(&mut |record| {
-            let queue = self.apply_record(record, Continuity::Restored)?;
-            if let Some(queue) = queue {
-                queue.set_next_offset(queue.max_offset());
+            stretch.add(record)?;
+            last = end_of(record);
+            if stretch.is_full() {
+                self.show_masters(&mut stretch, end, last)?;
             }
-            last.last_record = record.physical_offset;
-            last.timestamp = record.store_timestamp;
             Ok(true)
         })?;
-        *end = LogEnd { position: scan.position(), ..last };
-        self.applied.store(end.position, Ordering::Release);
+        self.show_masters(&mut stretch, end, LogEnd { position: scan.position(), ..last })?;
         if scan.is_at_rubbish() {
             self.refuse_raw_from(end.position);
         }
+        Ok(())
+    }
+
+    /// Makes a stretch of a master's bytes visible; whoever appends next goes on behind it.
+    fn show_masters(
+        &self,
+        stretch: &mut Stretch<'_>,
+        end: &mut LogEnd,
+        last: LogEnd,
+    ) -> Result<(), StoreError> {
+        stretch.finish()?;
+        for queue in stretch.queues() {
+            queue.set_next_offset(queue.max_offset());
+        }
+        *end = last;
+        self.applied.store(end.position, Ordering::Release);
+        stretch.tell_arrivals();
         Ok(())
     }
 
@@ -278,21 +300,22 @@ impl Core {
         continuity: Continuity,
     ) -> Result<(), StoreError> {
         let mut end = self.confirm.applying.lock();
+        let mut stretch = Stretch::new(self, continuity);
+        let mut last = *end;
         let mut at = 0;
         while at < bytes.len() {
             let here = position + at as u64;
             let record = Record::parse(&bytes[at..]).filter(|record| record.physical_offset == here);
             let Some(record) = record else { return Err(StoreError::RecordDamaged { position: here }) };
-            self.apply_record(&record, continuity)?;
-            *end = LogEnd {
-                position: here + record.bytes.len() as u64,
-                last_record: here,
-                timestamp: record.store_timestamp,
-            };
+            stretch.add(&record)?;
+            last = end_of(&record);
             at += record.bytes.len();
         }
+        stretch.finish()?;
+        *end = last;
         self.written.fetch_max(end.position, Ordering::AcqRel);
         self.applied.store(end.position, Ordering::Release);
+        stretch.tell_arrivals();
         self.hooks.listener.settled();
         Ok(())
     }
@@ -303,57 +326,6 @@ impl Core {
         end.position = end.position.max(position);
         self.written.fetch_max(position, Ordering::AcqRel);
         self.applied.store(end.position, Ordering::Release);
-    }
-
-    fn apply_record(
-        &self,
-        record: &Record<'_>,
-        continuity: Continuity,
-    ) -> Result<Option<Arc<ConsumeQueue>>, StoreError> {
-        let Some((queue, queued)) = self.dispatch(record, continuity)? else { return Ok(None) };
-        self.tell_arrivals(&queue, &[queued], record.store_timestamp);
-        Ok(Some(queue))
-    }
-
-    /// Extends queue and index by one record that is in the log.
-    pub(crate) fn dispatch(
-        &self,
-        record: &Record<'_>,
-        continuity: Continuity,
-    ) -> Result<Option<(Arc<ConsumeQueue>, QueuedUnit)>, StoreError> {
-        let queue = match self.queues.get_or_make(record.topic_text(), record.queue_id) {
-            Err(StoreError::TopicName { name }) => {
-                tracing::error!(
-                    name,
-                    physical_offset = record.physical_offset,
-                    "no queue can have this name"
-                );
-                return Ok(None);
-            }
-            other => other?,
-        };
-        let traits = Traits::of(record.properties_text());
-        if let Some(index) = &self.index
-            && record.is_indexed()
-        {
-            let mut keys = smallvec::SmallVec::<[Entry; 4]>::new();
-            traits.each_key(queue.topic_hash(), |hash| {
-                keys.push(Entry { hash, physical_offset: record.physical_offset });
-            });
-            index.extend(&keys, record.physical_offset, record.store_timestamp);
-        }
-        if !record.is_queued() {
-            return Ok(None);
-        }
-        let tags_code =
-            traits.tags_code(queue.is_schedule(), record.store_timestamp, &self.config.delay_levels);
-        let bytes = record.bytes.len() as u32;
-        let queued = QueuedUnit {
-            offset: record.queue_offset,
-            unit: Unit { physical_offset: record.physical_offset, bytes, tags_code },
-        };
-        self.extend_queue(&queue, &[queued], continuity)?;
-        Ok(Some((queue, queued)))
     }
 
     fn answer_or_hold(&self, completion: Completion, end: u64, now: Instant) {
@@ -451,5 +423,14 @@ impl Core {
         for held in held {
             self.answer(held.completion, PutStatus::FlushSlaveTimeout, now);
         }
+    }
+}
+
+/// The log's end behind a record.
+fn end_of(record: &Record<'_>) -> LogEnd {
+    LogEnd {
+        position: record.physical_offset + record.bytes.len() as u64,
+        last_record: record.physical_offset,
+        timestamp: record.store_timestamp,
     }
 }

@@ -47,6 +47,10 @@ impl TimeSpan {
     /// Every time: of entries whose times are not known any more.
     pub(crate) const ALWAYS: Self = Self { first: i64::MIN, last: i64::MAX };
 
+    pub(crate) fn at(time: i64) -> Self {
+        Self { first: time, last: time }
+    }
+
     pub(crate) fn meets(&self, begin: i64, end: i64) -> bool {
         self.first <= end && begin <= self.last
     }

@@ -77,15 +77,15 @@ impl KeyIndex {
         Ok(index)
     }
 
-    /// Adds the entries of messages stored at `timestamp`; `position` is the last of them.
-    pub(crate) fn extend(&self, entries: &[Entry], position: u64, timestamp: i64) {
+    /// Adds the entries of messages stored at `times`; `position` is the last of them.
+    pub(crate) fn extend(&self, entries: &[Entry], times: TimeSpan, position: u64) {
         let mut parts = self.parts.write();
         if parts.run.is_empty() {
-            parts.run_times = TimeSpan { first: timestamp, last: timestamp };
+            parts.run_times = times;
         }
-        parts.run_times.last = parts.run_times.last.max(timestamp);
+        parts.run_times.last = parts.run_times.last.max(times.last);
         parts.run.extend_from_slice(entries);
-        parts.newest = (timestamp, position);
+        parts.newest = (times.last, position);
     }
 
     /// Whether enough is gathered to seal a file.
@@ -278,7 +278,7 @@ mod tests {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
         for n in 0..34 {
-            index.extend(&[entry(n)], n * 100, n as i64);
+            index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100);
             if n % 3 == 0 {
                 index.persist().unwrap();
             }
@@ -298,7 +298,7 @@ mod tests {
             let disk = MemDisk::new();
             let index = open(&disk, 0);
             for n in 0..27 {
-                index.extend(&[entry(n)], n * 100, n as i64);
+                index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100);
                 if n == 20 {
                     index.persist().unwrap();
                 }
@@ -309,7 +309,7 @@ mod tests {
             drop(index);
             let index = open(&disk, 2001);
             for n in 21..27 {
-                index.extend(&[entry(n)], n * 100, n as i64);
+                index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100);
             }
             let mut offsets = found(&index, 1, i64::MIN, i64::MAX);
             offsets.dedup();
@@ -322,7 +322,7 @@ mod tests {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
         for n in 0..30 {
-            index.extend(&[entry(n)], n * 100, n as i64);
+            index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100);
             index.persist().unwrap();
         }
         assert_eq!(found(&index, 1, 0, 9), [6, 1]);

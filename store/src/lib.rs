@@ -30,6 +30,7 @@ mod recovery;
 mod replicated;
 mod retention;
 mod store;
+mod stretch;
 mod unit;
 mod upkeep;
 

@@ -18,15 +18,17 @@ pub(crate) struct LogScan<'a> {
     position: u64,
     /// Nothing from here on is looked at.
     limit: u64,
-    /// The rest of the segment that holds `position`.
-    rest: Bytes,
+    /// Bytes of the segment that holds `position`, up to its end or the limit.
+    bytes: Bytes,
+    /// Where in them `position` is.
+    at: usize,
     /// Writes may have been torn by a crash.
     may_be_torn: bool,
 }
 
 impl<'a> LogScan<'a> {
     pub(crate) fn new(segments: &'a Segments, from: u64, limit: u64) -> Self {
-        Self { segments, position: from, limit, rest: Bytes::new(), may_be_torn: false }
+        Self { segments, position: from, limit, bytes: Bytes::new(), at: 0, may_be_torn: false }
     }
 
     /// The same, over bytes that a crash may have torn.
@@ -45,18 +47,19 @@ impl<'a> LogScan<'a> {
         found: &mut dyn FnMut(&Record<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         loop {
-            if self.rest.is_empty() {
+            if self.at == self.bytes.len() {
                 let end = self.segments.segment_start(self.position) + self.segments.segment_bytes();
                 let end = end.min(self.limit);
                 if self.position >= end || self.position >= self.segments.end() {
                     return Ok(());
                 }
-                self.rest = self.segments.read(self.position, (end - self.position) as usize)?;
+                self.bytes = self.segments.read(self.position, (end - self.position) as usize)?;
+                self.at = 0;
             }
-            let rest = self.rest.clone();
-            let len = match record_head(&rest) {
+            let rest = self.rest();
+            let len = match record_head(rest) {
                 RecordHead::Message { .. } => {
-                    let Some(record) = self.sound_record(&rest) else { return Ok(()) };
+                    let Some(record) = self.sound_record(rest) else { return Ok(()) };
                     if !found(&record)? {
                         return Ok(());
                     }
@@ -66,8 +69,13 @@ impl<'a> LogScan<'a> {
                 RecordHead::Filler { .. } | RecordHead::Unknown { .. } | RecordHead::End => return Ok(()),
             };
             self.position += len as u64;
-            self.rest = rest.slice(len..);
+            self.at += len;
         }
+    }
+
+    /// What is read and not walked yet.
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..]
     }
 
     /// A filler always covers the rest of its segment.
@@ -89,11 +97,12 @@ impl<'a> LogScan<'a> {
     /// claims to be, or its segments have another size than its writer's.
     pub(crate) fn is_at_rubbish(&self) -> bool {
         let left = self.segments.segment_start(self.position) + self.segments.segment_bytes() - self.position;
-        if self.rest.len() < FILLER_BYTES_MIN {
+        let rest = self.rest();
+        if rest.len() < FILLER_BYTES_MIN {
             return false;
         }
-        match record_head(&self.rest) {
-            RecordHead::Message { len } => len as usize <= self.rest.len() || u64::from(len) > left,
+        match record_head(rest) {
+            RecordHead::Message { len } => len as usize <= rest.len() || u64::from(len) > left,
             RecordHead::Filler { len } => u64::from(len) != left,
             RecordHead::Unknown { .. } | RecordHead::End => true,
         }

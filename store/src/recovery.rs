@@ -16,6 +16,7 @@ use crate::log_scan::LogScan;
 use crate::queue_table::QueueTable;
 use crate::record::{HEAD_BYTES, Record, store_timestamp};
 use crate::store::unless_full;
+use crate::stretch::Stretch;
 use crate::unit::Unit;
 
 /// Java's checkpoint times are believed with this margin. Source: RocketMQ `StoreCheckpoint.getMinTimestamp`, 3 s.
@@ -156,20 +157,18 @@ pub(crate) fn replay(core: &Arc<Core>, start: &Start, is_crash: bool) -> Result<
     let mut end = start.end;
     let mut records = 0u64;
     let mut scan = LogScan::new(segments, start.end.position, segments.end()).after_crash(is_crash);
+    let mut stretch = Stretch::new(core, Continuity::Restored);
     scan.walk(&mut |record| {
-        if let Some((queue, _)) = core.dispatch(record, Continuity::Restored)?
-            && queue.unwritten() >= UNWRITTEN_MAX / 8
-        {
-            unless_full(queue.write_out(), "units of a queue")?;
-        }
-        if let Some(index) = core.index.as_ref().filter(|index| index.is_full()) {
-            unless_full(index.persist(), "index entries")?;
-        }
+        stretch.add(record)?;
         end.last_record = record.physical_offset;
         end.timestamp = end.timestamp.max(record.store_timestamp);
         records += 1;
+        if stretch.is_full() {
+            take_back(core, &mut stretch)?;
+        }
         Ok(true)
     })?;
+    take_back(core, &mut stretch)?;
     end.position = scan.position();
     if is_crash || has_more(segments, end.position)? {
         // Bytes behind the end are of records that were never acknowledged; the next ones must not be followed by them.
@@ -180,6 +179,19 @@ pub(crate) fn replay(core: &Arc<Core>, start: &Start, is_crash: bool) -> Result<
     go_on(core)?;
     tracing::info!(from = start.end.position, to = end.position, records, is_crash, "the log is recovered");
     Ok(end)
+}
+
+/// Puts a stretch into queues and index, and writes out what is much: memory must not grow with the log.
+fn take_back(core: &Core, stretch: &mut Stretch<'_>) -> Result<(), StoreError> {
+    stretch.finish()?;
+    for queue in stretch.queues().iter().filter(|queue| queue.unwritten() >= UNWRITTEN_MAX / 8) {
+        unless_full(queue.write_out(), "units of a queue")?;
+    }
+    if let Some(index) = core.index.as_ref().filter(|index| index.is_full()) {
+        unless_full(index.persist(), "index entries")?;
+    }
+    stretch.clear();
+    Ok(())
 }
 
 /// Every queue goes on where its messages end, and begins where the log does.

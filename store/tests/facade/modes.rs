@@ -307,3 +307,53 @@ fn on_a_raft_log_a_message_that_does_not_follow_its_queue_is_an_error_and_change
     assert_eq!(store.max_offset("T", 0), 2);
     store.close().unwrap();
 }
+
+#[test]
+fn messages_that_are_applied_together_are_found_by_key_at_the_time_of_each() {
+    let rig = Rig::new(FlushDiskType::Async);
+    let mut config = rig.config.clone();
+    config.root = "/raft".into();
+    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
+    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
+    let store = MessageStore::open_on(segments.clone(), config, disk, rig.hooks()).unwrap();
+    let mut bytes = Vec::new();
+    for n in 0..3 {
+        let mut one = record("T", n, b"replicated", &format!("KEYS\u{1}k{n}\u{2}"));
+        patch_record(&mut one, 0, bytes.len() as u64, 1_000 * i64::from(n));
+        bytes.extend_from_slice(&one);
+    }
+    segments.write_at(0, &[std::io::IoSlice::new(&bytes)]).unwrap();
+    store.apply(0, &bytes).unwrap();
+    for n in 0..3 {
+        let (key, time) = (format!("k{n}"), 1_000 * n);
+        let query = KeyQuery { topic: "T", key: &key, count_max: 9, begin: time, end: time };
+        assert_eq!(store.query(&query).unwrap().messages.len(), 1, "{key}");
+    }
+    store.close().unwrap();
+}
+
+#[test]
+fn a_topic_that_comes_and_goes_between_others_is_dispatched_like_them() {
+    // More queues than a stretch meets in turn, and more records than one stretch takes.
+    let master = Rig::new(FlushDiskType::Async);
+    let queue_of = |n: u32| (["T", "U", "LONGER"][(n % 7 % 3) as usize], n % 5);
+    for n in 0..3000u32 {
+        let (topic, queue_id) = queue_of(n);
+        master
+            .put(topic, queue_id, record(topic, queue_id, &n.to_be_bytes(), ""))
+            .recv_timeout(PATIENCE)
+            .unwrap()
+            .unwrap();
+    }
+    let end = master.store().commit_log_max();
+    let mut slave = Rig::new(FlushDiskType::Async);
+    append_raw(&slave, 0, &master.log(end)).unwrap();
+    until_visible(&slave, end);
+    for _ in 0..2 {
+        for n in 0..35 {
+            let (topic, queue_id) = queue_of(n);
+            assert_eq!(slave.drain(topic, queue_id), master.drain(topic, queue_id), "{topic} {queue_id}");
+        }
+        slave.kill();
+    }
+}
