@@ -25,6 +25,8 @@ use crate::unit::Unit;
 
 /// Per cent that a disk counts as used when it refused to take bytes.
 const USED_PERCENT_FULL: u8 = 100;
+/// A slave that has so many bytes to write acknowledges them before it takes more.
+const RAW_RUN_BYTES: u64 = 1 << 20;
 
 /// What the append thread owns.
 pub(crate) struct Appender {
@@ -35,6 +37,14 @@ pub(crate) struct Appender {
     end: LogEnd,
     /// The machine's clock, which may have been set back since the last message.
     now: i64,
+}
+
+/// A master's bytes that go to the log with one write; empty without anybody who waits for them.
+#[derive(Default)]
+struct RawRun {
+    parts: Vec<Bytes>,
+    bytes: u64,
+    done: Vec<RawDone>,
 }
 
 /// Puts that have their places and are not written yet.
@@ -88,20 +98,28 @@ impl Appender {
         self.now = self.core.hooks.clock.now();
         self.end.timestamp = self.now.max(self.end.timestamp);
         let mut plan = Plan::default();
+        let mut raw = RawRun::default();
         for work in work.drain(..) {
             if self.core.is_failed() {
                 work.refuse(StoreError::Failed);
                 continue;
             }
             match work {
-                Work::Put { put, began } => self.place(&mut plan, put, began),
-                Work::Raw { position, bytes, done } => {
+                Work::Put { put, began } => {
+                    self.write_raw(std::mem::take(&mut raw));
+                    self.place(&mut plan, put, began);
+                }
+                Work::Raw { position, parts, done } => {
                     self.write(std::mem::take(&mut plan));
-                    self.append_raw(position, &bytes, done);
+                    self.gather_raw(&mut raw, position, parts, done);
+                    if raw.bytes >= RAW_RUN_BYTES {
+                        self.write_raw(std::mem::take(&mut raw));
+                    }
                 }
             }
         }
         self.write(plan);
+        self.write_raw(raw);
     }
 
     /// Gives a put its place, in the log and in its queue.
@@ -329,7 +347,7 @@ impl Appender {
         }
         let deadline = now + self.core.config.sync_flush_timeout;
         let batch =
-            Batch { end, puts, units: plan.units, keys: plan.keys, is_raw: false, raw: None, deadline };
+            Batch { end, puts, units: plan.units, keys: plan.keys, is_raw: false, raw: Vec::new(), deadline };
         self.publish(batch, is_async);
     }
 
@@ -364,31 +382,59 @@ impl Appender {
         self.core.restart_at(self.end);
     }
 
-    /// Stores a master's bytes where they belong.
-    fn append_raw(&mut self, position: u64, bytes: &Bytes, done: RawDone) {
-        let segment_bytes = self.core.segments.segment_bytes();
-        if position != self.end.position {
-            if !self.is_empty() || !position.is_multiple_of(segment_bytes) {
-                return done(Err(StoreError::NotContiguous { position, end: self.end.position }));
+    /// Takes a master's bytes that continue the log, or refuses them.
+    fn gather_raw(&mut self, run: &mut RawRun, position: u64, parts: Vec<Bytes>, done: RawDone) {
+        let end = self.end.position + run.bytes;
+        if position != end {
+            let may_begin = run.bytes == 0 && self.is_empty();
+            if !may_begin || !position.is_multiple_of(self.core.segments.segment_bytes()) {
+                return done(Err(StoreError::NotContiguous { position, end }));
             }
             self.begin_at(position);
         }
-        let mut at = 0;
-        while at < bytes.len() {
-            let here = position + at as u64;
-            let left = segment_bytes - here % segment_bytes;
-            let len = (bytes.len() - at).min(usize::try_from(left).unwrap_or(usize::MAX));
-            if let Err(error) = self.core.segments.write_at(here, &[IoSlice::new(&bytes[at..at + len])]) {
-                let error = self.clear_up(error);
-                return done(Err(error));
-            }
-            at += len;
+        run.bytes += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        run.parts.extend(parts);
+        run.done.push(done);
+    }
+
+    /// Writes a master's bytes and hands them on to be confirmed.
+    fn write_raw(&mut self, run: RawRun) {
+        if run.done.is_empty() {
+            return;
         }
-        self.end.position += bytes.len() as u64;
+        if let Err(error) = self.write_parts(&run.parts) {
+            let error = self.clear_up(error);
+            return run.done.into_iter().for_each(|done| done(Err(error.clone())));
+        }
+        self.end.position += run.bytes;
         let deadline = Instant::now() + self.core.config.sync_flush_timeout;
         let (puts, units, keys) = (Vec::new(), Vec::new(), Vec::new());
-        let batch = Batch { end: self.end, puts, units, keys, is_raw: true, raw: Some(done), deadline };
+        let batch = Batch { end: self.end, puts, units, keys, is_raw: true, raw: run.done, deadline };
         self.publish(batch, self.core.config.flush == FlushDiskType::Async);
+    }
+
+    /// Writes bytes at the log's end, with one call per segment.
+    fn write_parts(&self, parts: &[Bytes]) -> Result<(), DiskError> {
+        let segment_bytes = self.core.segments.segment_bytes();
+        let mut begin = self.end.position;
+        let mut end = begin;
+        let mut slices = Vec::with_capacity(parts.len());
+        for part in parts {
+            let mut rest = &part[..];
+            while !rest.is_empty() {
+                let left = usize::try_from(segment_bytes - end % segment_bytes).unwrap_or(usize::MAX);
+                let (now, later) = rest.split_at(rest.len().min(left));
+                slices.push(IoSlice::new(now));
+                end += now.len() as u64;
+                rest = later;
+                if now.len() == left {
+                    self.core.segments.write_at(begin, &slices)?;
+                    slices.clear();
+                    begin = end;
+                }
+            }
+        }
+        if slices.is_empty() { Ok(()) } else { self.core.segments.write_at(begin, &slices) }
     }
 }
 

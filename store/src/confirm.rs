@@ -49,7 +49,7 @@ pub(crate) struct Batch {
     /// The batch is a master's bytes: its messages are found by walking the log.
     pub(crate) is_raw: bool,
     /// Who waits for a master's bytes to be confirmed.
-    pub(crate) raw: Option<RawDone>,
+    pub(crate) raw: Vec<RawDone>,
     /// Then puts are answered although the disk has not.
     pub(crate) deadline: Instant,
 }
@@ -130,7 +130,7 @@ impl Confirm {
     pub(crate) fn fail(&self) {
         let batches: Vec<_> = self.pending.lock().drain(..).collect();
         for batch in batches {
-            if let Some(done) = batch.raw {
+            for done in batch.raw {
                 done(Err(StoreError::Failed));
             }
             for completion in batch.puts.into_iter().filter_map(|put| put.completion) {
@@ -159,7 +159,7 @@ impl Core {
                 pending.pop_front()
             };
             let Some(mut batch) = batch else { break };
-            if let Some(done) = batch.raw.take() {
+            for done in batch.raw.drain(..) {
                 // A master need not wait until its bytes are visible here as well.
                 done(Ok(batch.end.position));
             }

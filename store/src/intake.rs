@@ -16,14 +16,14 @@ pub(crate) enum Work {
     /// Messages that get their places here.
     Put { put: Put, began: Instant },
     /// Bytes that have their place already.
-    Raw { position: u64, bytes: Bytes, done: RawDone },
+    Raw { position: u64, parts: Vec<Bytes>, done: RawDone },
 }
 
 impl Work {
     fn bytes(&self) -> usize {
         match self {
             Self::Put { put, .. } => put.records.len(),
-            Self::Raw { bytes, .. } => bytes.len(),
+            Self::Raw { parts, .. } => parts.iter().map(Bytes::len).sum(),
         }
     }
 

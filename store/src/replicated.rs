@@ -51,13 +51,13 @@ impl MessageStore {
         self.upkeep.trim(self.core.segments.start())
     }
 
-    /// Stores a master's bytes as they are, at the end of the log (slave mode); `done` learns the new end. The bytes may
-    /// end anywhere: messages become visible when they are whole. An empty log takes the start of any segment as its first
+    /// Stores a master's bytes as they are, back to back at the end of the log (slave mode); `done` learns the new end, which
+    /// may be that of bytes that came later. The bytes may end anywhere: messages become visible when they are whole. An empty log takes the start of any segment as its first
     /// position: a master gives a new slave its newest file only.
     pub fn append_raw(
         &self,
         position: u64,
-        bytes: Bytes,
+        parts: Vec<Bytes>,
         done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>,
     ) -> Result<(), StoreError> {
         if let Some(position) = self.core.rubbish_at() {
@@ -65,7 +65,7 @@ impl MessageStore {
         }
         match self.refusal() {
             Some(error) => Err(error),
-            None => self.push(Work::Raw { position, bytes, done }),
+            None => self.push(Work::Raw { position, parts, done }),
         }
     }
 

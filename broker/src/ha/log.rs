@@ -24,8 +24,8 @@ pub trait HaLog: Send + Sync + 'static {
     fn read(&self, position: u64, bytes_max: usize) -> Result<Bytes, StoreError>;
     /// Says whenever the readable end moved.
     fn watch_readable(&self) -> watch::Receiver<u64>;
-    /// Appends a master's bytes verbatim; on an empty log `position` may be the start of any file.
-    fn append(&self, position: u64, bytes: Bytes, done: Appended) -> Result<(), StoreError>;
+    /// Appends a master's bytes verbatim, back to back; on an empty log `position` may be the start of any file.
+    fn append(&self, position: u64, parts: Vec<Bytes>, done: Appended) -> Result<(), StoreError>;
 }
 
 /// The store's log.
@@ -76,7 +76,7 @@ impl HaLog for StoreLog {
         self.readable.subscribe()
     }
 
-    fn append(&self, position: u64, bytes: Bytes, done: Appended) -> Result<(), StoreError> {
-        self.store.append_raw(position, bytes, done)
+    fn append(&self, position: u64, parts: Vec<Bytes>, done: Appended) -> Result<(), StoreError> {
+        self.store.append_raw(position, parts, done)
     }
 }

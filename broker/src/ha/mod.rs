@@ -9,6 +9,7 @@ mod log;
 mod master;
 mod metadata_sync;
 mod part;
+mod reports;
 mod slave;
 mod slaves;
 mod start;

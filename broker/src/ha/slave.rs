@@ -8,18 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use daemon::Tasks;
 use parking_lot::Mutex;
 use protocol::message::{RecordHead, record_head};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 
 use super::frame;
 use super::kinship::Kinship;
 use super::log::HaLog;
+use super::reports::Reports;
+
+/// Room for what one read may bring.
+const READ_BYTES: usize = 256 * 1024;
 
 /// What a slave keeps to.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,11 @@ impl SlaveStatus {
     /// When the master last said something.
     pub fn read_last(&self) -> Option<Instant> {
         *self.read_last.lock()
+    }
+
+    /// We reported.
+    pub(super) fn wrote(&self, at: Instant) {
+        *self.written_last.lock() = Some(at);
     }
 
     /// When we last reported.
@@ -151,21 +160,20 @@ impl HaSlave {
     async fn follow(&self, address: &str) -> std::io::Result<()> {
         let stream = tokio::time::timeout(self.config.retry, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        let (reading, mut writing) = stream.into_split();
+        let (reading, writing) = stream.into_split();
         self.settle().await;
         if let Err(parted) = self.kinship.check().await {
             self.status.refused.fetch_add(1, Ordering::Relaxed);
             return Err(std::io::Error::other(parted));
         }
         let end = self.log.end();
-        writing.write_all(&end.to_be_bytes()).await?;
+        let reports = Arc::new(Reports::new(writing, Arc::clone(&self.status), end));
         tracing::info!(master = address, end, "following");
         *self.status.master.lock() = address.to_owned();
         self.status.connected.store(true, Ordering::Release);
-        let (appended, reports) = watch::channel(Ok(end));
         tokio::select! {
-            ended = self.hear(reading, end, appended) => ended,
-            ended = self.report(writing, reports) => ended,
+            ended = self.hear(reading, end, &reports) => ended,
+            ended = reports.run(self.config.heartbeat) => ended,
         }
     }
 
@@ -184,85 +192,76 @@ impl HaSlave {
         &self,
         mut reading: OwnedReadHalf,
         mut next: u64,
-        appended: watch::Sender<Result<u64, String>>,
+        reports: &Arc<Reports>,
     ) -> std::io::Result<()> {
-        let appended = Arc::new(appended);
         let mut is_first = self.log.ends_whole();
-        let mut input = BytesMut::with_capacity(256 * 1024);
+        let mut input = BytesMut::new();
         loop {
-            while let Some((head, body)) = frame::take_transfer(&mut input).map_err(std::io::Error::other)? {
-                // An empty slave begins wherever the master says.
-                if head.position != next && next != 0 {
-                    let position = head.position;
-                    return Err(std::io::Error::other(format!(
-                        "a transfer at {position} does not continue {next}"
-                    )));
-                }
-                if body.is_empty() {
-                    continue;
-                }
-                if is_first && !begins_whole(head.position, &body) {
-                    let position = head.position;
-                    let words =
-                        format!("no record begins at {position}: the master's log is not the one we follow");
-                    return Err(std::io::Error::other(words));
-                }
-                is_first = false;
-                next = head.position + body.len() as u64;
-                self.status.received.fetch_add(body.len() as u64, Ordering::Relaxed);
-                self.append(head.position, body, &appended).await?;
+            if input.capacity() - input.len() < READ_BYTES / 2 {
+                input.reserve(READ_BYTES);
             }
-            input.reserve(256 * 1024);
             let read = tokio::time::timeout(self.config.silence_max, reading.read_buf(&mut input)).await??;
             if read == 0 {
                 // The protocol has no word for why; what the master says about it is in its own log.
                 return Err(std::io::Error::other("the master closed the connection"));
             }
             *self.status.read_last.lock() = Some(Instant::now());
+            let mut bodies = Vec::new();
+            let taken = take_bodies(&mut input, &mut next, &mut is_first, &mut bodies);
+            // What was sound before something that is not stays with us.
+            let bytes: usize = bodies.iter().map(Bytes::len).sum();
+            if bytes > 0 {
+                self.status.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                self.append(next - bytes as u64, bodies, reports).await?;
+            }
+            taken?;
         }
     }
 
     /// Hands bytes to the log; when it is busy, waits until it has taken some.
-    async fn append(
-        &self,
-        position: u64,
-        body: bytes::Bytes,
-        appended: &Arc<watch::Sender<Result<u64, String>>>,
-    ) -> std::io::Result<()> {
-        let mut progress = appended.subscribe();
+    async fn append(&self, position: u64, parts: Vec<Bytes>, reports: &Arc<Reports>) -> std::io::Result<()> {
         loop {
-            let told = appended.clone();
+            // A disk that is slow to store must not keep a connection open that has ended.
+            let told = Arc::downgrade(reports);
             let done = Box::new(move |result: Result<u64, store::StoreError>| {
-                let _ = told.send_replace(result.map_err(|error| error.to_string()));
-            });
-            match self.log.append(position, body.clone(), done) {
-                Ok(()) => return Ok(()),
-                Err(store::StoreError::Busy { .. }) => {
-                    if progress.changed().await.is_err() {
-                        return Ok(());
-                    }
+                if let Some(reports) = told.upgrade() {
+                    reports.tell(result);
                 }
+            });
+            match self.log.append(position, parts.clone(), done) {
+                Ok(()) => return Ok(()),
+                Err(store::StoreError::Busy { .. }) => reports.taken().await,
                 Err(error) => return Err(std::io::Error::other(error)),
             }
         }
     }
+}
 
-    /// Says where our log ends, at once when it grew and from time to time when it did not.
-    async fn report(
-        &self,
-        mut writing: OwnedWriteHalf,
-        mut appended: watch::Receiver<Result<u64, String>>,
-    ) -> std::io::Result<()> {
-        loop {
-            let changed = tokio::time::timeout(self.config.heartbeat, appended.changed()).await;
-            if matches!(changed, Ok(Err(_))) {
-                return Ok(());
-            }
-            let end = appended.borrow_and_update().clone().map_err(std::io::Error::other)?;
-            writing.write_all(&end.to_be_bytes()).await?;
-            *self.status.written_last.lock() = Some(Instant::now());
+/// Takes the whole transfers off the front of `input`, as long as each continues the one before; moves `next` behind them.
+fn take_bodies(
+    input: &mut BytesMut,
+    next: &mut u64,
+    is_first: &mut bool,
+    bodies: &mut Vec<Bytes>,
+) -> std::io::Result<()> {
+    while let Some((head, body)) = frame::take_transfer(input).map_err(std::io::Error::other)? {
+        let position = head.position;
+        // An empty slave begins wherever the master says.
+        if position != *next && *next != 0 {
+            return Err(std::io::Error::other(format!("a transfer at {position} does not continue {next}")));
         }
+        if body.is_empty() {
+            continue;
+        }
+        if *is_first && !begins_whole(position, &body) {
+            let words = format!("no record begins at {position}: the master's log is not the one we follow");
+            return Err(std::io::Error::other(words));
+        }
+        *is_first = false;
+        *next = position + body.len() as u64;
+        bodies.push(body);
     }
+    Ok(())
 }
 
 /// Where a record's own position stands in it. Source: reference 3.2.
@@ -279,5 +278,23 @@ fn begins_whole(position: u64, body: &[u8]) -> bool {
         RecordHead::Filler { .. } => true,
         // Less than a head says nothing yet.
         RecordHead::Unknown { .. } | RecordHead::End => body.len() < 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame::Head;
+    use super::*;
+
+    #[test]
+    fn what_came_before_a_transfer_that_does_not_continue_it_is_taken() {
+        let mut input = BytesMut::new();
+        for (position, body) in [(10, "abc"), (13, ""), (13, "de"), (99, "never"), (15, "never")] {
+            input.extend_from_slice(&Head { position, bytes: body.len() as u32 }.encode());
+            input.extend_from_slice(body.as_bytes());
+        }
+        let (mut next, mut bodies) = (10, Vec::new());
+        assert!(take_bodies(&mut input, &mut next, &mut false, &mut bodies).is_err());
+        assert_eq!((next, bodies), (15, vec![Bytes::from("abc"), Bytes::from("de")]));
     }
 }
