@@ -40,7 +40,7 @@ struct Options {
     /// The shorter matrix, for CI.
     #[arg(long)]
     quick: bool,
-    /// Rows that need more than the classic single master: replica, migrate, group (joined by commas).
+    /// Rows that need more than the classic single master: replica, migrate, masters, group (joined by commas).
     #[arg(long, value_delimiter = ',')]
     with: Vec<String>,
     /// Put RocketMQ's own servers, of the client's age, where ours would be.

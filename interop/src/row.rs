@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::driver::{self, Deed};
-use crate::rows::{BYSTANDER, End, Plan, Row};
+use crate::rows::{BYSTANDER, End, Plan, Row, Samples};
 use crate::server::{Flavour, Server};
 use crate::stage::{BROKER_NAME, Stage};
 use crate::table::{self, Check, Outcome};
@@ -53,6 +53,7 @@ fn perform(run: &Run, row: &Row, stage: &mut Stage<'_>, checks: &mut Vec<Check>)
         Plan::HandOver { brokers, end } => hand_over(run, row, stage, checks, brokers, *end),
         Plan::Replica { master, slave } => replica(run, row, stage, checks, master, slave),
         Plan::Migrate { from } => migrate(run, row, stage, checks, from),
+        Plan::Masters { samples, mode } => masters(run, row, stage, checks, *samples, mode),
         Plan::Group { flavour, scenarios } => group(run, row, stage, checks, flavour, scenarios),
     }
 }
@@ -189,19 +190,19 @@ fn replica(
     let options = [("count", count.to_string()), ("size", size.to_string())];
     let load = ["load".to_owned()];
     drive(run, row, stage, checks, "while-there", &load, &options, 0)?;
-    checks.push(same_logs(row, stage, "logs, followed from the start"));
+    checks.push(same_logs(row, stage, ("broker", "slave"), "logs, followed from the start"));
     stage.obey("stop slave")?;
     drive(run, row, stage, checks, "while-away", &load, &options, 1)?;
     stage.obey("start slave")?;
-    checks.push(same_logs(row, stage, "logs, after the slave was away"));
+    checks.push(same_logs(row, stage, ("broker", "slave"), "logs, after the slave was away"));
     drive(run, row, stage, checks, "serves", &["slave-serves".to_owned()], &[], 2)?;
-    checks.push(same_logs(row, stage, "logs, after the master was away"));
+    checks.push(same_logs(row, stage, ("broker", "slave"), "logs, after the master was away"));
     Ok(())
 }
 
-fn same_logs(row: &Row, stage: &mut Stage<'_>, name: &str) -> Check {
+fn same_logs(row: &Row, stage: &mut Stage<'_>, (master, slave): (&str, &str), name: &str) -> Check {
     let began = Instant::now();
-    let (broken, saw) = match stage.same_logs("broker", "slave") {
+    let (broken, saw) = match stage.same_logs(master, slave) {
         Ok(bytes) => (Vec::new(), format!("{bytes} bytes")),
         Err(error) => (vec![format!("{error:#}")], String::new()),
     };
@@ -238,7 +239,7 @@ fn migrate(
         joining.join().unwrap_or_else(|_| anyhow::bail!("the slave's starter panicked"))
     })?;
     stage.keep(joined);
-    checks.push(same_logs(row, stage, "logs, joined under load"));
+    checks.push(same_logs(row, stage, ("broker", "slave"), "logs, joined under load"));
     let prefix = chapter_prefix(0);
     let committed = committed_sum(&stage.path().join("chapter0.txt"))?;
     stage.obey(&format!("wait-offsets-on-disk slave {prefix}-store-t@{prefix}-store-g {committed}"))?;
@@ -262,6 +263,44 @@ fn committed_sum(manifest: &std::path::Path) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string(manifest)?;
     let offsets = text.lines().filter_map(|line| line.strip_prefix("o\t")?.split('\t').nth(1));
     Ok(offsets.map(str::parse::<u64>).sum::<Result<u64, _>>()?)
+}
+
+/// Brokers from the sample files of a mode; each master comes before its slave.
+fn masters(
+    run: &Run,
+    row: &Row,
+    stage: &mut Stage<'_>,
+    checks: &mut Vec<Check>,
+    samples: Samples,
+    mode: &str,
+) -> anyhow::Result<()> {
+    let ours = row.actual(&Flavour::Ours, run.reference);
+    stage.start_namesrv(ours.clone())?;
+    let directory = run.root.join(samples.directory()).join(mode);
+    let mut pairs = Vec::new();
+    for master in ["broker-a", "broker-b"] {
+        let slave = format!("{master}-s");
+        for name in [master, &slave] {
+            let sample = directory.join(format!("{name}.properties"));
+            if sample.exists() {
+                stage.add(stage.sampled(name, ours.clone(), &sample, ports::take()?)?)?;
+            }
+        }
+        if stage.server(&slave).is_ok() {
+            pairs.push((master, slave));
+        }
+    }
+    let options = [("slaves", yes(!pairs.is_empty())), ("sync", yes(mode.ends_with("-sync")))];
+    let groups = ["master-away".to_owned()];
+    let deed =
+        Deed { client: row.client, prefix: "m", groups: &groups, options: &options, patience: PATIENCE };
+    checks.extend(driver::play(run, &row.name, stage, &deed)?);
+    // The driver's lies are about messages, not about files.
+    let comparable = if run.lie.is_none() { pairs } else { Vec::new() };
+    for (master, slave) in comparable {
+        checks.push(same_logs(row, stage, (master, &slave), &format!("logs of {master} and its slave")));
+    }
+    Ok(())
 }
 
 /// Three replicas, configured with DLedger's own keys.

@@ -137,6 +137,25 @@ const GO_IN_A_GROUP: &[&str] = &[
     "go-rolling-restart",
 ];
 
+/// Whose sample files a row starts brokers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Samples {
+    /// `conf/` of this repository.
+    Ours,
+    /// RocketMQ's distribution, where 4.9.7 and 5.3.3 have the same.
+    RocketMq,
+}
+
+impl Samples {
+    /// The directory, from the workspace root.
+    pub(crate) fn directory(self) -> &'static str {
+        match self {
+            Self::Ours => "conf",
+            Self::RocketMq => "interop/samples",
+        }
+    }
+}
+
 /// What a row does.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
@@ -153,6 +172,8 @@ pub(crate) enum Plan {
     Replica { master: Flavour, slave: Flavour },
     /// A slave of ours joins a master under load, takes its place, and becomes a group.
     Migrate { from: Flavour },
+    /// Two masters, with a slave each or without, from sample files as they are; one master dies and returns.
+    Masters { samples: Samples, mode: &'static str },
     /// Three replicas, and clients that go on while leaders die.
     Group { flavour: Flavour, scenarios: &'static [&'static str] },
 }
@@ -205,6 +226,7 @@ impl Row {
             Plan::HandOver { brokers, .. } => (BYSTANDER, brokers.to_vec()),
             Plan::Replica { master, slave } => (BYSTANDER, vec![master.clone(), slave.clone()]),
             Plan::Migrate { from } => (BYSTANDER, vec![from.clone(), OURS]),
+            Plan::Masters { .. } => (OURS, vec![OURS]),
             Plan::Group { flavour, .. } => (flavour.clone(), vec![flavour.clone()]),
         }
     }
@@ -224,6 +246,9 @@ pub(crate) fn matrix(quick: bool, with: &[String]) -> Vec<Row> {
     }
     if with.iter().any(|mode| mode == "migrate") {
         rows.extend(migrate_rows());
+    }
+    if with.iter().any(|mode| mode == "masters") {
+        rows.extend(masters_rows());
     }
     if with.iter().any(|mode| mode == "group") {
         rows.extend(group_rows());
@@ -318,6 +343,21 @@ fn migrate_rows() -> Vec<Row> {
     ]
 }
 
+fn masters_rows() -> Vec<Row> {
+    let row = |samples, mode, client| {
+        let whose = if samples == Samples::Ours { "our" } else { "RocketMQ's" };
+        Row::new(format!("masters: {whose} {mode}, client {client}"), client, Plan::Masters { samples, mode })
+    };
+    vec![
+        row(Samples::Ours, "2m-2s-sync", "5.5.0"),
+        row(Samples::RocketMq, "2m-2s-sync", "4.9.8"),
+        row(Samples::Ours, "2m-2s-async", "4.9.8"),
+        row(Samples::RocketMq, "2m-2s-async", "5.5.0"),
+        row(Samples::Ours, "2m-noslave", "5.5.0"),
+        row(Samples::RocketMq, "2m-noslave", "4.9.8"),
+    ]
+}
+
 fn group_rows() -> Vec<Row> {
     let plan = |scenarios| Plan::Group { flavour: OURS, scenarios };
     vec![
@@ -339,7 +379,7 @@ mod tests {
 
     #[test]
     fn no_two_rows_have_one_name() {
-        let all = matrix(false, &["replica".to_owned(), "migrate".to_owned(), "group".to_owned()]);
+        let all = matrix(false, &["replica", "migrate", "masters", "group"].map(str::to_owned));
         let names: BTreeSet<&str> = all.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }

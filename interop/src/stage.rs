@@ -106,12 +106,43 @@ impl<'a> Stage<'a> {
             // Its timer log is allocated ahead, and delay levels do not use it.
             all.push(("mappedFileSizeTimerLog".to_owned(), (4 << 20).to_string()));
         }
-        for (key, value) in more {
-            all.retain(|(known, _)| known != key);
-            all.push(((*key).to_owned(), value.clone()));
-        }
-        server.settings = all;
+        server.settings = overlaid(all, more);
         server
+    }
+
+    /// A broker with a sample file as it is, but for what one host forces apart: ports, directories, addresses, and how
+    /// full this machine's disk may be.
+    pub(crate) fn sampled(
+        &self,
+        name: &str,
+        flavour: Flavour,
+        sample: &Path,
+        port: u16,
+    ) -> anyhow::Result<Server> {
+        let text =
+            std::fs::read_to_string(sample).with_context(|| format!("reading {}", sample.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let settings = lines.filter_map(|line| line.split_once('='));
+        let settings =
+            settings.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect();
+        let directory = self.directory.path();
+        let store = directory.join(format!("store-{name}"));
+        let place = Place { run: self.run, directory, store: &store, namesrv: self.namesrv };
+        let mut server = Server::new(name, Role::Broker, flavour, port, place);
+        let more = [
+            ("brokerIP1", "127.0.0.1".to_owned()),
+            ("brokerIP2", "127.0.0.1".to_owned()),
+            ("listenPort", port.to_string()),
+            ("haListenPort", (port + 1).to_string()),
+            ("namesrvAddr", self.namesrv()),
+            ("storePathRootDir", store.display().to_string()),
+            ("storePathCommitLog", store.join("commitlog").display().to_string()),
+            ("diskMaxUsedSpaceRatio", "95".to_owned()),
+            ("diskSpaceCleanForciblyRatio", "98".to_owned()),
+            ("diskSpaceWarningLevelRatio", "99".to_owned()),
+        ];
+        server.settings = overlaid(settings, &more);
+        Ok(server)
     }
 
     /// Where some broker of the row listens.
@@ -244,6 +275,15 @@ impl<'a> Stage<'a> {
 
 fn settings<const N: usize>(pairs: [(&str, String); N]) -> Vec<(String, String)> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Settings with others in the place of those of the same name.
+fn overlaid(mut settings: Vec<(String, String)>, more: &[(&str, String)]) -> Vec<(String, String)> {
+    for (key, value) in more {
+        settings.retain(|(known, _)| known != key);
+        settings.push(((*key).to_owned(), value.clone()));
+    }
+    settings
 }
 
 fn patiently<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {

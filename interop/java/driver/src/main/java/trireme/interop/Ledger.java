@@ -16,10 +16,15 @@ import org.apache.rocketmq.common.message.MessageExt;
  */
 final class Ledger {
     /** One delivery. A null id means that the body was not the one that was sent. */
-    record Seen(String id, String topic, int queue, long offset, String msgId, String offsetMsgId, String keys,
-                String tags, int reconsume, long storedAt, long bornAt, long seenAt, String by) {
+    record Seen(String id, String topic, String broker, int queue, long offset, String msgId, String offsetMsgId,
+                String keys, String tags, int reconsume, long storedAt, long bornAt, long seenAt, String by) {
+        /** A queue's number means something only together with its broker's name. */
+        String where() {
+            return topic + "@" + broker + "@" + queue;
+        }
+
         String place() {
-            return topic + "@" + queue + "@" + offset;
+            return where() + "@" + offset;
         }
     }
 
@@ -36,8 +41,8 @@ final class Ledger {
     void take(MessageExt message, String by) {
         String offsetMsgId = message instanceof org.apache.rocketmq.common.message.MessageClientExt client
             ? client.getOffsetMsgId() : message.getMsgId();
-        take(new Seen(Bodies.idOf(message.getBody()), message.getTopic(), message.getQueueId(),
-            message.getQueueOffset(), message.getMsgId(), offsetMsgId, message.getKeys(), message.getTags(),
+        take(new Seen(Bodies.idOf(message.getBody()), message.getTopic(), message.getBrokerName(),
+            message.getQueueId(), message.getQueueOffset(), message.getMsgId(), offsetMsgId, message.getKeys(), message.getTags(),
             message.getReconsumeTimes(), message.getStoreTimestamp(), message.getBornTimestamp(),
             System.currentTimeMillis(), by));
     }
@@ -52,11 +57,11 @@ final class Ledger {
             return;
         }
         if (lie.equals("corrupt") && nth == 3) {
-            one = new Seen(null, one.topic, one.queue, one.offset, one.msgId, one.offsetMsgId, one.keys, one.tags,
+            one = new Seen(null, one.topic, one.broker, one.queue, one.offset, one.msgId, one.offsetMsgId, one.keys, one.tags,
                 one.reconsume, one.storedAt, one.bornAt, one.seenAt, one.by);
         }
         add(one);
-        if (heldBack != null && heldBack.queue == one.queue) {
+        if (heldBack != null && heldBack.where().equals(one.where())) {
             add(heldBack);
             heldBack = null;
         }
@@ -130,7 +135,7 @@ final class Ledger {
     void expectOrder(Report report, String who, boolean repeatsAllowed) {
         Map<String, Long> last = new HashMap<>();
         for (Seen one : all()) {
-            String queue = one.topic + "@" + one.queue;
+            String queue = one.where();
             Long before = last.get(queue);
             boolean fits = before == null || (repeatsAllowed ? one.offset <= before + 1 : one.offset == before + 1);
             report.expect(fits, who + ": " + queue + " showed offset " + one.offset + " after " + before);

@@ -21,6 +21,7 @@ final class Scenarios {
         RestartScenarios.into(all);
         HandOverScenarios.into(all);
         FailoverScenarios.into(all);
+        MasterScenarios.into(all);
         return all;
     }
 }

@@ -135,7 +135,8 @@ final class Traffic {
             return;
         }
         MessageQueue queue = result.getMessageQueue();
-        placeOf.put(id, queue.getTopic() + "@" + queue.getQueueId() + "@" + result.getQueueOffset());
+        placeOf.put(id, queue.getTopic() + "@" + queue.getBrokerName() + "@" + queue.getQueueId() + "@"
+            + result.getQueueOffset());
         acked.add(id);
         lastAck.set(System.nanoTime());
         ackedCount.incrementAndGet();
@@ -143,6 +144,17 @@ final class Traffic {
 
     long ackedCount() {
         return ackedCount.get();
+    }
+
+    /** Acknowledged messages of the free topic that are in queues of this broker name. */
+    Set<String> ackedBy(String broker) {
+        Set<String> its = new LinkedHashSet<>();
+        placeOf.forEach((id, place) -> {
+            if (place.startsWith(topic + "@" + broker + "@")) {
+                its.add(id);
+            }
+        });
+        return its;
     }
 
     int unknownCount() {
