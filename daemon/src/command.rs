@@ -34,12 +34,22 @@ pub struct ServerOptions {
     /// Print the important configuration values and exit.
     #[arg(short = 'm', long = "printImportantConfig")]
     pub print_important: bool,
+    /// Words that are no options: RocketMQ takes no notice of them, and many a start script has some.
+    #[arg(hide = true)]
+    pub ignored: Vec<String>,
 }
 
 impl ServerOptions {
     /// Whether the configuration is to be printed instead of served, and then whether only what is important.
     pub fn print(&self) -> Option<bool> {
         (self.print_all || self.print_important).then_some(!self.print_all)
+    }
+
+    /// Warns of words that had no effect; logging must have begun.
+    pub fn tell_ignored(&self) {
+        for word in &self.ignored {
+            tracing::warn!(word, "not an option, ignored: values belong into the configuration file");
+        }
     }
 }
 

@@ -42,6 +42,7 @@ fn serve(arguments: &Arguments) -> Result<(), NamesrvError> {
         return Ok(());
     }
     command::start_logging(&config.namesrv.log_directory, "namesrv", &bound)?;
+    arguments.options.tell_ignored();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     runtime.map_err(NamesrvError::Thread)?.block_on(async {
         let shutdown = Shutdown::on_signals()?;

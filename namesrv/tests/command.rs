@@ -66,7 +66,9 @@ fn it_says_that_it_stands_and_stops_when_it_is_asked_to() {
         directory.path().display()
     );
     let file = write(directory.path(), &content);
-    let mut server = command().args(["-c", &file]).stdout(Stdio::piped()).spawn().unwrap();
+    // A word that is no option is ignored, as many a start script of RocketMQ's users expects.
+    let mut server =
+        command().args(["-c", &file, "autoCreateTopicEnable=true"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(
@@ -77,4 +79,5 @@ fn it_says_that_it_stands_and_stops_when_it_is_asked_to() {
     assert!(server.wait().unwrap().success());
     let log = std::fs::read_to_string(directory.path().join("logs/namesrv.log")).unwrap();
     assert!(log.contains("nobodyKnows") && log.contains("serverWorkerThreads"), "{log}");
+    assert!(log.contains("autoCreateTopicEnable=true"), "{log}");
 }
