@@ -118,6 +118,8 @@ pub enum BrokerError {
     QueryEmpty,
     #[error("topic[{topic}] not exist")]
     AdminTopicUnknown { topic: String },
+    #[error("{queue}@{topic} is not exist!")]
+    ConsumeQueueUnknown { topic: String, queue: u32 },
     #[error("The topic[{topic}] is conflict with system topic.")]
     SystemTopic { topic: String },
     #[error("the statistics {name} of {key} are not there")]
@@ -205,6 +207,7 @@ impl From<&BrokerError> for ResponseCode {
             | BrokerError::NotYetAccepting { .. }
             | BrokerError::FilterUnserved(_)
             | BrokerError::GroupEmpty { .. }
+            | BrokerError::ConsumeQueueUnknown { .. }
             | BrokerError::ProducerOffline { .. }
             | BrokerError::ReplyClientOffline { .. }
             | BrokerError::ReplyToNobody

@@ -139,7 +139,8 @@ pub fn all_producers(node: &Arc<Node>, _connection: &Arc<Connection>, _request: 
         client_id: client.client_id.to_string(),
         language: client.language,
         last_update_timestamp: client.last_heartbeat_ms,
-        remote_ip: client.connection.peer().to_string(),
+        // With the slash that Java's addresses have.
+        remote_ip: format!("/{}", client.connection.peer()),
         version: client.version,
     };
     let groups = node.clients.read().all_producers().into_iter();

@@ -18,8 +18,10 @@ const UNITS_MAX: usize = 1_000;
 pub fn units(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: QueryConsumeQueueRequestHeader = request.header()?;
     let topic = header.topic.as_deref().unwrap_or_default();
-    let queue = node.store.find_queue(topic, queue_id(header.queue_id)?);
-    let queue = queue.ok_or_else(|| BrokerError::AdminTopicUnknown { topic: topic.to_owned() })?;
+    let id = queue_id(header.queue_id)?;
+    let queue = node.store.find_queue(topic, id);
+    let queue =
+        queue.ok_or_else(|| BrokerError::ConsumeQueueUnknown { topic: topic.to_owned(), queue: id })?;
     let group = header.consumer_group.as_deref().unwrap_or_default();
     let subscription =
         node.clients.read().subscription(group, topic).and_then(|(_, subscription)| subscription);
@@ -34,13 +36,15 @@ pub fn units(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remoting
         eval: subscription.as_ref().is_some_and(|subscription| subscription.wanted.matches(unit.tags_code)),
         ..ConsumeQueueData::default()
     });
-    let is_offline = !group.is_empty() && subscription.is_none();
+    // RocketMQ prints its filter as JSON, and has none for tags.
+    let filter =
+        if subscription.is_some() { "null".to_owned() } else { format!("{group}@{topic} is not online!") };
     let body = QueryConsumeQueueResponseBody {
         max_queue_index: signed(queue.max_offset()),
         min_queue_index: signed(queue.min_offset()),
         queue_data: Some(shown.collect()),
         subscription_data: subscription.map(|subscription| subscription.data.clone()),
-        filter_data: is_offline.then(|| format!("{group}@{topic} is not online!")),
+        filter_data: (!group.is_empty()).then_some(filter),
     };
     Ok(success().with_body(body.encode()))
 }

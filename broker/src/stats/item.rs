@@ -8,9 +8,16 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-const MINUTE_SNAPSHOTS: usize = 7;
-const HOUR_SNAPSHOTS: usize = 7;
-const DAY_SNAPSHOTS: usize = 25;
+/// How many snapshots a window keeps, and how far apart they are in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    snapshots: usize,
+    apart_ms: i64,
+}
+
+const MINUTE: Pace = Pace { snapshots: 7, apart_ms: 10_000 };
+const HOUR: Pace = Pace { snapshots: 7, apart_ms: 600_000 };
+const DAY: Pace = Pace { snapshots: 25, apart_ms: 3_600_000 };
 
 #[derive(Debug, Clone, Copy)]
 struct Snapshot {
@@ -70,17 +77,17 @@ impl StatItem {
 
     /// Takes a snapshot for the minute window; due every 10 s.
     pub fn sample_minute(&self, now_ms: i64) {
-        push(&mut self.windows.lock().minute, self.snapshot(now_ms), MINUTE_SNAPSHOTS);
+        push(&mut self.windows.lock().minute, self.snapshot(now_ms), MINUTE);
     }
 
     /// Takes a snapshot for the hour window; due every 10 min.
     pub fn sample_hour(&self, now_ms: i64) {
-        push(&mut self.windows.lock().hour, self.snapshot(now_ms), HOUR_SNAPSHOTS);
+        push(&mut self.windows.lock().hour, self.snapshot(now_ms), HOUR);
     }
 
     /// Takes a snapshot for the day window; due every hour.
     pub fn sample_day(&self, now_ms: i64) {
-        push(&mut self.windows.lock().day, self.snapshot(now_ms), DAY_SNAPSHOTS);
+        push(&mut self.windows.lock().day, self.snapshot(now_ms), DAY);
     }
 
     /// The figures of the three windows.
@@ -98,13 +105,14 @@ impl StatItem {
     }
 }
 
-fn push(window: &mut VecDeque<Snapshot>, snapshot: Snapshot, keep: usize) {
+fn push(window: &mut VecDeque<Snapshot>, snapshot: Snapshot, pace: Pace) {
     if window.is_empty() {
-        // What was counted before the first snapshot belongs to the window too.
-        window.push_back(Snapshot { at_ms: snapshot.at_ms - 1, value: 0, times: 0 });
+        // What was counted before the first snapshot belongs to the window too, and was counted since the one that would
+        // have been before it: a rate over less would be any number.
+        window.push_back(Snapshot { at_ms: snapshot.at_ms - pace.apart_ms, value: 0, times: 0 });
     }
     window.push_back(snapshot);
-    while window.len() > keep {
+    while window.len() > pace.snapshots {
         window.pop_front();
     }
 }
@@ -148,5 +156,8 @@ mod tests {
         item.add(7, 1);
         item.sample_hour(10_000);
         assert_eq!(item.windows().hour.sum, 7);
+        item.sample_minute(10_000);
+        let minute = StatSummary { sum: 7, per_second: 0.7, average: 7.0 };
+        assert_eq!(item.windows().minute, minute, "per second of the ten that passed at most");
     }
 }

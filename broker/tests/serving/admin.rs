@@ -175,6 +175,7 @@ async fn tools_see_how_far_groups_are() {
     let all: ProducerTableInfo =
         body(&client, RemotingCommand::request(RequestCode::GetAllProducerInfo)).await;
     assert_eq!(all.data["PG"].len(), 1);
+    assert!(all.data["PG"][0].remote_ip.starts_with("/127.0.0.1:"), "{}", all.data["PG"][0].remote_ip);
     served.stop().await;
 }
 
@@ -212,6 +213,9 @@ async fn messages_are_found_by_key_and_units_shown() {
     assert_eq!((units.min_queue_index, units.max_queue_index), (0, 2));
     let units = units.queue_data.expect("units");
     assert_eq!(units.iter().map(|unit| unit.tags_code).collect::<Vec<_>>(), [0, 2_598_919]);
+    let absent = QueryConsumeQueueRequestHeader { queue_id: 9, ..header };
+    let answer = client.ask(RequestCode::QueryConsumeQueue, &absent).await;
+    assert_eq!((answer.code, answer.remark.as_deref()), (1, Some("9@TopicA is not exist!")));
     served.stop().await;
 }
 
