@@ -60,8 +60,12 @@ impl Broker {
         let opened = tokio::task::spawn_blocking({
             let bound = for_slaves.as_ref().and_then(|listener| listener.local_addr().ok());
             let ha_port = bound.map_or(config.store.ha_listen_port, |bound| bound.port());
-            let identity = Identity::new(&config, listeners.port(), ha_port);
-            move || open_node(start, identity, disk)
+            let port = listeners.port();
+            move || {
+                // Here and not above: a host name is looked up, which may take a while.
+                let identity = Identity::new(&start.config, port, ha_port);
+                open_node(start, identity, disk)
+            }
         });
         let node = opened.await.map_err(|_| BrokerError::Store(StoreError::Failed))??;
         let tasks = Tasks::new();

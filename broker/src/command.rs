@@ -36,10 +36,11 @@ pub fn run_command(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), BrokerError> {
     let (config, bound) = load(arguments)?;
     if let Some(important_only) = arguments.options.print() {
-        say(config.effective(important_only).to_text().trim_end());
+        say(config.effective(&config.identity(), important_only).to_text().trim_end());
         return Ok(());
     }
     command::start_logging(&config.broker.log_directory, "broker", &bound)?;
+    arguments.options.tell_ignored();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("network").build();
     let failed = |source| BrokerError::Threads { what: "the network", source: Arc::new(source) };
     runtime.map_err(failed)?.block_on(async {
@@ -47,7 +48,7 @@ fn serve(arguments: &Arguments) -> Result<(), BrokerError> {
         let servers = config.broker.namesrv_addr.clone();
         let broker =
             Broker::start(Start { config, config_file: arguments.options.config_file.clone() }).await?;
-        let (name, address) = (&broker.identity().broker, broker.identity().address);
+        let (name, address) = (&broker.identity().broker, &broker.identity().advertised);
         let servers =
             if servers.is_empty() { String::new() } else { format!(" and name server is {servers}") };
         say(&format!("The broker[{name}, {address}] boot success. serializeType=JSON{servers}"));

@@ -12,9 +12,10 @@ daemon::settings! {
         broker_name: String = String::new(), "brokerName", important;
         /// 0 is the master; slaves have a positive id.
         broker_id: i64 = 0, "brokerId" in -1..=i64::MAX, important;
-        /// Address that clients are told and that messages carry as store host; empty means the address of the default route.
+        /// Address or host name that clients are told; messages carry its address as store host. Empty means the address of
+        /// the default route.
         broker_ip1: String = String::new(), "brokerIP1", important;
-        /// Address that slaves are told; empty means the same as brokerIP1.
+        /// Address or host name that slaves are told; empty means the same as brokerIP1.
         broker_ip2: String = String::new(), "brokerIP2";
         /// Address that the ports are bound to.
         bind_address: String = String::from("0.0.0.0"), "bindAddress";

@@ -1,10 +1,10 @@
 //! From a properties text to a configuration that can be started, or to one error with all that is wrong.
 
-use super::identity::parse_ip;
+use super::identity::{is_host, parse_ip};
 use super::inert::INERT_KEYS;
-use super::{BrokerKeys, BrokerRole, RaftKeys, StoreKeys};
+use super::{BrokerKeys, BrokerRole, Identity, RaftKeys, StoreKeys};
 use crate::delay_levels::DelayLevels;
-use daemon::{Binding, Bound, DaemonError, Properties, Section};
+use daemon::{Binding, Bound, ByteCount, DaemonError, Properties, Section};
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
@@ -37,9 +37,23 @@ impl Config {
         Ok((config, bound))
     }
 
-    /// All effective values (`-p`), or the important ones (`-m`).
-    pub fn effective(&self, important_only: bool) -> Properties {
-        daemon::config::effective(&self.sections(), important_only)
+    /// All values in effect (`-p`), or the important ones (`-m`): what the file leaves open is filled in, as in RocketMQ.
+    pub fn effective(&self, identity: &Identity, important_only: bool) -> Properties {
+        daemon::config::effective(&self.filled(identity).sections(), important_only)
+    }
+
+    /// This configuration with nothing left open that others see as something.
+    fn filled(&self, identity: &Identity) -> Self {
+        let mut filled = self.clone();
+        filled.broker.broker_name = identity.broker.to_string();
+        filled.broker.broker_id = identity.broker_id;
+        filled.broker.listen_port = identity.address.port();
+        filled.broker.broker_ip1 = host_of(&identity.advertised);
+        filled.broker.broker_ip2 = host_of(&identity.ha_advertised);
+        filled.store.ha_listen_port = identity.ha_address.port();
+        filled.store.commit_log_dir = self.commit_log_dir().display().to_string();
+        filled.store.ha_fallbehind_max = ByteCount(self.store.gap_max());
+        filled
     }
 
     /// Whether a change of this key takes effect without a restart.
@@ -84,14 +98,30 @@ impl Config {
     }
 }
 
+/// The host of an address as others are told it; an IPv6 address loses its brackets.
+fn host_of(advertised: &str) -> String {
+    let host = advertised.rsplit_once(':').map_or(advertised, |(host, _)| host);
+    host.trim_matches(['[', ']']).to_owned()
+}
+
 /// Holds the values against each other and against what their texts must say.
 fn check<'a>(binding: Binding<'a>, config: &Config) -> Binding<'a> {
     let (broker, store) = (&config.broker, &config.store);
-    let is_ip = |text: &str| text.trim().is_empty() || parse_ip(text).is_some();
+    let is_open_or_host = |text: &str| text.trim().is_empty() || is_host(text);
     let mut binding = binding
         .check(parse_ip(&broker.bind_address).is_some(), "bindAddress", &broker.bind_address, "an IP address")
-        .check(is_ip(&broker.broker_ip1), "brokerIP1", &broker.broker_ip1, "an IP address")
-        .check(is_ip(&broker.broker_ip2), "brokerIP2", &broker.broker_ip2, "an IP address")
+        .check(
+            is_open_or_host(&broker.broker_ip1),
+            "brokerIP1",
+            &broker.broker_ip1,
+            "an IP address or a host name",
+        )
+        .check(
+            is_open_or_host(&broker.broker_ip2),
+            "brokerIP2",
+            &broker.broker_ip2,
+            "an IP address or a host name",
+        )
         .check(!broker.cluster_name.trim().is_empty(), "brokerClusterName", "", "a name")
         .check(
             config.name_servers().iter().all(|address| is_host_and_port(address)),
@@ -236,8 +266,33 @@ mod tests {
     #[test]
     fn what_is_printed_reads_back_as_the_same_configuration() {
         let (config, _) = parse("brokerName=b\nlistenPort=1000\ndeleteWhen=04;16").expect("valid");
-        let (again, bound) = Config::parse(&config.effective(false)).expect("valid");
-        assert_eq!(again, config);
+        let identity = config.identity();
+        let (again, bound) = Config::parse(&config.effective(&identity, false)).expect("valid");
+        assert_eq!(again, config.filled(&identity));
+        assert_eq!(again.identity(), identity);
         assert!(bound.unknown.is_empty());
+    }
+
+    #[test]
+    fn what_the_file_leaves_open_is_printed_as_it_will_be() {
+        let (config, _) = parse("bindAddress=127.0.0.1\nlistenPort=1000\nbrokerId=7\nstorePathRootDir=/data")
+            .expect("valid");
+        let all = config.effective(&config.identity(), false);
+        let name = super::super::identity::broker_name(&config.broker);
+        for (key, value) in [
+            ("brokerName", name.as_str()),
+            ("brokerIP1", "127.0.0.1"),
+            ("brokerIP2", "127.0.0.1"),
+            // Whoever is no slave is the master, whatever its file says.
+            ("brokerId", "0"),
+            ("haListenPort", "1001"),
+            ("storePathCommitLog", "/data/commitlog"),
+            ("haSlaveFallbehindMax", "268435456"),
+        ] {
+            assert_eq!(all.get(key), Some(value), "{key}");
+        }
+        let important = config.effective(&config.identity(), true);
+        assert_eq!(important.get("brokerIP1"), Some("127.0.0.1"));
+        assert_eq!(important.get("haSlaveFallbehindMax"), None);
     }
 }

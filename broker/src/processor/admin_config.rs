@@ -16,12 +16,17 @@ use protocol::header::GetBrokerConfigResponseHeader;
 use remoting::Connection;
 use std::sync::Arc;
 
+/// RocketMQ 4's `exportConfigs` cannot do without these, although they mean nothing here.
+const EXPORTED: [(&str, &str); 2] = [("filterServerNums", "0"), ("useTLS", "false")];
+
 /// GET_BROKER_CONFIG: all values as properties text.
 pub fn get(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
     let version = node.metadata.topics.read().version().encode();
     let version = String::from_utf8_lossy(&version).into_owned();
     let header = GetBrokerConfigResponseHeader { version: version.into() };
-    Ok(success().with_header(&header).with_body(node.config.get().effective(false).to_text()))
+    let mut values = node.config.get().effective(&node.identity, false);
+    EXPORTED.iter().for_each(|(key, value)| values.insert(*key, *value));
+    Ok(success().with_header(&header).with_body(values.to_text()))
 }
 
 /// UPDATE_BROKER_CONFIG.

@@ -66,7 +66,7 @@ fn consumed_time(node: &Node, topic: &str, queue: u32, consumer_offset: i64) -> 
 pub fn of_broker(node: &Arc<Node>, _connection: &Arc<Connection>, request: &RemotingCommand) -> Answer {
     let header: GetConsumeStatsInBrokerHeader = request.header()?;
     let mut body = ConsumeStatsList {
-        broker_addr: Some(node.identity.address.to_string()),
+        broker_addr: Some(node.identity.advertised.to_string()),
         ..ConsumeStatsList::default()
     };
     let groups: Vec<String> =

@@ -123,9 +123,9 @@ impl Registrar {
         let (broker_id, term) = self.seat();
         let header = RegisterBrokerRequestHeader {
             broker_name: (&*self.identity.broker).into(),
-            broker_addr: self.identity.address.to_string().into(),
+            broker_addr: (&*self.identity.advertised).into(),
             cluster_name: (&*self.identity.cluster).into(),
-            ha_server_addr: self.identity.ha_address.to_string().into(),
+            ha_server_addr: (&*self.identity.ha_advertised).into(),
             broker_id,
             heartbeat_timeout_millis: None,
             enable_acting_master: Some(false),
@@ -163,7 +163,7 @@ impl Registrar {
     async fn farewell(&self, server: &str) {
         let header = UnRegisterBrokerRequestHeader {
             broker_name: (&*self.identity.broker).into(),
-            broker_addr: self.identity.address.to_string().into(),
+            broker_addr: (&*self.identity.advertised).into(),
             cluster_name: (&*self.identity.cluster).into(),
             broker_id: self.seat().0,
         };

@@ -274,6 +274,11 @@ async fn the_configuration_is_shown_changed_and_kept() {
     let answer = client.call(RemotingCommand::request(RequestCode::GetBrokerConfig)).await;
     let shown = String::from_utf8(answer.body.to_vec()).expect("text");
     assert!(shown.contains("brokerName=broker-a\n") && answer.ext_fields.contains("version"));
+    // What is in effect, not what the file left open; and what `exportConfigs` of RocketMQ 4 cannot do without.
+    let own_port = format!("listenPort={}", broker.local_addr().port());
+    for line in [own_port.as_str(), "brokerIP2=127.0.0.1", "filterServerNums=0", "useTLS=false"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
     let update = async |text: &str| {
         client
             .call(RemotingCommand::request(RequestCode::UpdateBrokerConfig).with_body(text.to_owned()))
