@@ -61,11 +61,16 @@ impl MetadataSync {
     }
 
     async fn run(self, mut address: watch::Receiver<Option<String>>, shutdown: Shutdown) {
+        // A master that is away for hours is told once, not every second.
+        let mut was_whole = true;
         loop {
             let master = address.borrow_and_update().clone();
             let pause = tokio::select! {
                 () = shutdown.requested() => return,
-                is_whole = self.fetch_all(master.as_deref()) => if is_whole { PERIOD } else { RETRY },
+                is_whole = self.fetch_all(master.as_deref(), was_whole) => {
+                    was_whole = is_whole;
+                    if is_whole { PERIOD } else { RETRY }
+                }
             };
             tokio::select! {
                 () = shutdown.requested() => return,
@@ -76,8 +81,8 @@ impl MetadataSync {
         }
     }
 
-    /// Fetches every table; false when one is missing.
-    async fn fetch_all(&self, master: Option<&str>) -> bool {
+    /// Fetches every table; false when one is missing, which is told when it is news.
+    async fn fetch_all(&self, master: Option<&str>, is_news: bool) -> bool {
         let Some(master) = master else { return true };
         let mut is_whole = true;
         for code in [
@@ -90,7 +95,9 @@ impl MetadataSync {
                 Ok(Some(fetched)) => self.adopt(fetched).await,
                 Ok(None) => false,
                 Err(error) => {
-                    tracing::warn!(master, ?code, %error, "the master's metadata could not be fetched");
+                    if is_news {
+                        tracing::warn!(master, ?code, %error, "the master's metadata could not be fetched");
+                    }
                     false
                 }
             };
