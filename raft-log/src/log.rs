@@ -370,6 +370,14 @@ impl Log {
         self.vote.lock().1
     }
 
+    /// The least that this node must have voted when it kept less: entries of a leader are taken only once its term is durable
+    /// here, so an older vote was lost or set back.
+    pub(crate) fn vote_forgotten(&self) -> Option<VoteOf> {
+        let last = self.last()?;
+        let kept = self.vote().map_or(0, |vote| vote.leader_id.term);
+        (kept < last.term).then(|| PlainVote { term: last.term, node: last.node, is_committed: true }.into())
+    }
+
     /// Keeps a vote; durable when it returns, whatever the flush mode.
     pub(crate) fn save_vote(&self, vote: &VoteOf) -> Result<(), LogError> {
         let bytes = codec::encode("vote", &PlainVote::from(vote))?;

@@ -2,7 +2,7 @@
 //! without them.
 //!
 //! Two things take entries away: a power cut under ASYNC_FLUSH, which the boot id tells, and a disk that was set back, which
-//! only those can tell to whom the entries were acknowledged. So whoever was a member before asks when it starts, and votes
+//! a vote older than the log tells, or else only those to whom the entries were acknowledged. So whoever was a member before asks when it starts, and votes
 //! once as many others as a majority needs have said that it lacks nothing. Who lacks something votes again once it has
 //! committed everything that a leader held after the restart; that it has to is durable. Until then it votes in one case
 //! only: when every voter has said what it holds, for a candidate that holds the most of all. So a group whose machines all

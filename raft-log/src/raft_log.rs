@@ -99,12 +99,22 @@ impl RaftLog {
         }
         // A vote is always durable: it tells a member that lost its whole log from a node that never was one.
         let was_member = log.last().is_some() || log.vote().is_some();
+        let forgotten = log.vote_forgotten();
         let beginning = match config.flush {
             _ if !was_member => Beginning::New,
+            _ if forgotten.is_some() => Beginning::Behind,
             FlushMode::Async if log.lost_power => Beginning::Behind,
             FlushMode::Async | FlushMode::Sync => Beginning::Member,
         };
         let probation = Probation::open(probation, beginning)?;
+        // Only now: a crash in between must not leave a vote that looks as if nothing had happened.
+        if let Some(vote) = forgotten {
+            tracing::error!(
+                kept = ?log.vote(), at_least = %vote,
+                "the vote is older than the log: it was lost or set back. No vote before a leader was caught up with"
+            );
+            log.save_vote(&vote)?;
+        }
         let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), probation);
         let shared =
             Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);

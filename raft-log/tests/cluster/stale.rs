@@ -96,3 +96,48 @@ async fn a_replica_whose_disk_was_set_back_does_not_help_to_elect_a_leader_witho
     let found: BTreeSet<u64> = group.numbers(follower).into_iter().collect();
     assert!(numbers(100, 50).iter().all(|number| found.contains(number)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_replica_whose_vote_is_older_than_its_log_does_not_vote_before_it_has_caught_up() {
+    for is_lost in [true, false] {
+        let mut group = Group::formed(3, &sync()).await;
+        group.write_many(0, 50, 300).await;
+        group.converge().await;
+        let leader = group.leader().await;
+        let follower = leader % 3 + 1;
+        let vote = group.replica(follower).home.join("raft/vote");
+        group.replica(follower).kill();
+        let old = std::fs::read(&vote).unwrap();
+        group.replica(follower).start();
+        // A later term leaves its entries on the follower.
+        group.replica(leader).kill();
+        group.write_many(100, 50, 300).await;
+        group.replica(leader).start();
+        group.converge().await;
+        for node in 1..=3 {
+            group.replica(node).kill();
+        }
+        if is_lost {
+            std::fs::remove_file(&vote).unwrap();
+        } else {
+            std::fs::write(&vote, &old).unwrap();
+        }
+        group.replica(follower).start();
+        assert!(group.replicas[&follower].status().on_probation);
+        // It is so over a second start as well, although the vote is repaired by then.
+        group.replica(follower).kill();
+        group.replica(follower).start();
+        assert!(group.replicas[&follower].status().on_probation);
+        for node in (1..=3).filter(|node| *node != follower) {
+            group.replica(node).start();
+        }
+        group.write_many(200, 50, 300).await;
+        group.converge().await;
+        group.assert_identical();
+        let what = "it votes again";
+        group.until(what, || (!group.replicas[&follower].status().on_probation).then_some(())).await;
+        for from in [0, 100, 200] {
+            group.assert_holds(follower, &numbers(from, 50));
+        }
+    }
+}
