@@ -378,11 +378,15 @@ impl Log {
         (kept < last.term).then(|| PlainVote { term: last.term, node: last.node, is_committed: true }.into())
     }
 
-    /// Keeps a vote; durable when it returns, whatever the flush mode.
+    /// Keeps a vote; durable when it returns, whatever the flush mode. Only in memory, that it was won: a crash that forgets
+    /// this forgets nothing that was promised, since no vote lies between, and every election would pay for it with two more
+    /// syncs, one after the other.
     pub(crate) fn save_vote(&self, vote: &VoteOf) -> Result<(), LogError> {
-        let bytes = codec::encode("vote", &PlainVote::from(vote))?;
         let mut kept = self.vote.lock();
-        kept.0.write(&bytes, !planted(Bug::VoteUnsynced))?;
+        if kept.1.is_none_or(|known| known.leader_id != vote.leader_id) {
+            let bytes = codec::encode("vote", &PlainVote::from(vote))?;
+            kept.0.write(&bytes, !planted(Bug::VoteUnsynced))?;
+        }
         kept.1 = Some(*vote);
         Ok(())
     }

@@ -379,3 +379,24 @@ fn a_machine_that_lost_power_is_told_from_a_process_that_was_killed() {
     set_boot(b"third");
     assert!(!open_with(&disk, FlushMode::Async).unwrap().lost_power, "it was closed in order before");
 }
+
+#[test]
+fn a_vote_is_durable_and_that_it_was_won_costs_no_sync() {
+    let disk = MemDisk::new();
+    let log = open(&disk).unwrap();
+    let vote = |term, committed| VoteOf { leader_id: LeaderId { term, node_id: 2 }, committed };
+    let before = disk.syncs();
+    log.save_vote(&vote(3, false)).unwrap();
+    let voted = disk.syncs();
+    assert!(voted > before);
+    log.save_vote(&vote(3, true)).unwrap();
+    assert_eq!((disk.syncs(), log.vote()), (voted, Some(vote(3, true))));
+    drop(log);
+    disk.crash();
+    let log = open(&disk).unwrap();
+    assert_eq!(log.vote().map(|vote| vote.leader_id.term), Some(3));
+    log.save_vote(&vote(4, false)).unwrap();
+    drop(log);
+    disk.crash();
+    assert_eq!(open(&disk).unwrap().vote(), Some(vote(4, false)));
+}
