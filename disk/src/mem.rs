@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::disk::{DirectoryEntry, Disk, DiskFile, DiskLock, OpenHow, Space};
 use crate::faults::{Chance, Faults};
@@ -38,6 +38,8 @@ struct Inner {
     faults: Faults,
     syncs: u64,
     changes: u64,
+    /// Whether syncs of files wait, and who wakes them.
+    held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,13 @@ impl MemDisk {
     /// The `nth` read from now fails with EIO.
     pub fn fail_read(&self, nth: u64) {
         self.0.lock().faults.fail_read(nth);
+    }
+
+    /// Lets syncs of files wait until they are held no more, as on a disk that takes its time.
+    pub fn hold_syncs(&self, are_held: bool) {
+        let held = Arc::clone(&self.0.lock().held);
+        *held.0.lock() = are_held;
+        held.1.notify_all();
     }
 
     /// After this many more changes (writes, syncs, names) nothing works until the next `crash`.
@@ -401,6 +410,8 @@ impl DiskFile for MemFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let held = Arc::clone(&self.disk.lock().held);
+        held.1.wait_while(&mut held.0.lock(), |are_held| *are_held);
         self.alive(|inner| {
             inner.change()?;
             inner.syncs += 1;

@@ -186,6 +186,11 @@ impl Replica {
         if self.shape.in_memory { Arc::new(self.memory.clone()) } else { Arc::new(RealDisk) }
     }
 
+    /// Lets what is to be synced wait, on a disk in memory.
+    pub fn hold_syncs(&self, are_held: bool) {
+        self.memory.hold_syncs(are_held);
+    }
+
     pub fn segments(&self) -> Result<Segments, LogError> {
         Ok(Segments::open(self.disk(), self.home.join("commitlog"), self.shape.segment_bytes)?)
     }
