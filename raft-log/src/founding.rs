@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn welcome(store: u128) -> Welcome {
-        Welcome { store, is_formed: false, has_records: false, last: None, remembered: None, has_room: true }
+        Welcome { store, is_formed: false, has_records: false, last: None, remembered: None, can_lead: true }
     }
 
     fn here(store: u128) -> Option<Result<Welcome, CallError>> {

@@ -235,20 +235,21 @@ impl RaftLog {
         self.shared.has_room()
     }
 
-    /// Asks the other voters whether their disks have room: those that say so, the one that holds most first.
-    pub async fn voters_with_room(&self) -> Result<Vec<u64>, GroupError> {
+    /// Asks the other voters whether they could lead, which takes room on their disks and a vote of their own: those that say
+    /// so, the one that holds most first.
+    pub async fn able_to_lead(&self) -> Result<Vec<u64>, GroupError> {
         let mut voters = self.status.borrow().peers.clone();
         voters.retain(|peer| peer.is_voter && peer.node != self.shared.node);
         voters.sort_by_key(|peer| std::cmp::Reverse(peer.matched));
         let asked = voters.iter().map(|peer| self.greet(peer.node, &peer.address));
         let answers = futures_util::future::join_all(asked).await;
-        let mut with_room = Vec::new();
+        let mut able = Vec::new();
         for (peer, answer) in voters.iter().zip(answers) {
-            if answer?.is_ok_and(|welcome| welcome.has_room) {
-                with_room.push(peer.node);
+            if answer?.is_ok_and(|welcome| welcome.can_lead) {
+                able.push(peer.node);
             }
         }
-        Ok(with_room)
+        Ok(able)
     }
 
     /// Hands leadership to a voter and waits until it leads.

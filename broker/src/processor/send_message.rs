@@ -47,8 +47,18 @@ pub fn send(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCom
     match place(node, connection, &request) {
         Ok(Placed::Put) => {}
         Ok(Placed::Needs(topic)) => make_topic_and_send(node, connection, request, topic),
-        Err(error) => reply(connection, &request, Err(error)),
+        Err(error) => refuse(node, connection, request, error),
     }
+}
+
+/// Refuses a send of which nothing was kept; in a group, another replica may take it.
+fn refuse(node: &Node, connection: &Arc<Connection>, request: RemotingCommand, error: BrokerError) {
+    if let (BrokerError::Store(refusal), Some(group)) = (&error, &node.group)
+        && group.may_go_elsewhere(refusal)
+    {
+        return group.forwarder.take_back(Caller::of(connection, &request), request);
+    }
+    reply(connection, &request, Err(error));
 }
 
 fn make_topic_and_send(
@@ -69,7 +79,7 @@ fn make_topic_and_send(
             Ok(Placed::Needs(_)) => {
                 reply(&connection_there, &request, Err(BrokerError::TopicUnknown { topic: name }))
             }
-            Err(error) => reply(&connection_there, &request, Err(error)),
+            Err(error) => refuse(&node_there, &connection_there, request, error),
         }
     });
     if node.errands.try_do(job).is_err() {
@@ -341,6 +351,7 @@ impl Send<'_> {
             unique_key,
             bytes: records.len(),
             started: self.started,
+            request: self.node.group.as_ref().map(|_| Box::new(self.request.clone())),
         };
         let done = Box::new(move |result| reply.finish(result));
         self.node.log.put(Put { queue: target, records, wait, done })?;

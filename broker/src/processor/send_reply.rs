@@ -33,6 +33,8 @@ pub struct SendReply {
     pub bytes: usize,
     /// When the request was read.
     pub started: Instant,
+    /// In a group the request itself: another replica may take what the log refuses.
+    pub request: Option<Box<RemotingCommand>>,
 }
 
 impl SendReply {
@@ -41,6 +43,11 @@ impl SendReply {
         let put = match result {
             Ok(put) => put,
             Err(error) => {
+                if let (Some(request), Some(group)) = (self.request, &self.node.group)
+                    && group.may_go_elsewhere(&error)
+                {
+                    return group.forwarder.take_back(self.caller, *request);
+                }
                 tracing::warn!(topic = self.topic.name(), %error, "a message was not stored");
                 return self.caller.answer(Err(BrokerError::Store(error)));
             }

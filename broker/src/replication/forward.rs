@@ -2,7 +2,7 @@
 //!
 //! Always true: a request that another replica forwarded is never forwarded again (when this replica does not lead after
 //! all, it goes back, and whoever it came from asks the next leader); while there is no leader, requests wait, but neither
-//! many nor long; a refusal "not served" is said only while nobody can have served the request, afterwards the outcome is
+//! many nor long, and so does what a leader took and could not put into the log any more; a refusal "not served" is said only while nobody can have served the request, afterwards the outcome is
 //! unknown and is called so, except for reads, which are asked again.
 
 use std::collections::VecDeque;
@@ -25,6 +25,9 @@ use crate::reply::refusal;
 const FORWARDED: &str = "forwardedBy";
 /// Marks the answer of a replica that does not lead after all: nothing was done.
 const WENT_BACK: &str = "notLeader";
+/// Marks a request that the log refused before anything of it was kept, with the time until which it is tried again, in
+/// milliseconds of the epoch.
+const TRIED_UNTIL: &str = "triedUntil";
 /// In an answer that came from the leader: clients of ours look for their route again.
 const ANSWERED_BY: &str = "forwardedTo";
 /// How long a request waits for a leader: clients give up after 3 s (reference 10.1).
@@ -104,6 +107,22 @@ impl Forwarder {
     /// Looks once more where a request belongs that is not served here.
     pub(crate) fn again(&self, waiting: Waiting) {
         Inner::send_or_park(&self.inner, waiting);
+    }
+
+    /// Takes back a request that the log refused before anything of it was kept: whoever leads by now gets it, be it this
+    /// replica. What comes back again and again is refused in the end.
+    pub(crate) fn take_back(&self, caller: Caller, mut request: RemotingCommand) {
+        let now_ms = crate::clock::now_ms();
+        let tried_until = request.ext_fields.get(TRIED_UNTIL).and_then(|until| until.parse().ok());
+        let tried_until = tried_until.unwrap_or_else(|| {
+            let until_ms = now_ms + PARKED_FOR.as_millis() as i64;
+            request.ext_fields.insert_i64(TRIED_UNTIL, until_ms);
+            until_ms
+        });
+        let left = Duration::from_millis(u64::try_from(tried_until - now_ms).unwrap_or(0)).min(PARKED_FOR);
+        let waiting = Waiting { caller, request, until: Instant::now() + left };
+        // Whoever a guest comes from has the same patience, and knows as much of who leads.
+        if left.is_zero() || waiting.is_guest() { refuse(waiting) } else { self.again(waiting) }
     }
 
     /// Takes everything that waits for a leader.

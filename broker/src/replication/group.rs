@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use disk::{Disk, Segments};
 use raft_log::{Founding, GroupError, RaftLog, Role, Status};
-use store::{Hooks, MessageStore, StoreConfig};
+use store::{Hooks, MessageStore, StoreConfig, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::forward::Forwarder;
 use super::group_journal::GroupJournal;
 use super::in_flight::InFlight;
+use super::room::Room;
 use super::sink::{OnCommand, Replica};
 use super::standing::{Place, Standing};
 use super::start_log::{self, LogParts};
@@ -58,6 +60,10 @@ pub struct Group {
     pub(crate) in_flight: Arc<InFlight>,
     /// Raised when a member announced itself.
     pub(crate) announced: Arc<Notify>,
+    /// Where requests go that are not served here.
+    pub(crate) forwarder: Forwarder,
+    /// What is known of room on the others' disks.
+    pub(crate) room: Room,
     /// Requests forwarded or parked so far: a stop waits until nobody comes any more.
     pub(crate) strangers: AtomicU64,
 }
@@ -115,6 +121,7 @@ impl Group {
                 .map_err(raft_error)?;
         let log = Arc::new(parts.start(listener, &store, &replica)?);
         let standing = Arc::new(Standing::new());
+        let forwarder = Forwarder::new(Arc::clone(&standing), identity.address.to_string());
         let journal = GroupJournal::new(Arc::clone(&log), Arc::clone(&standing), Arc::clone(metadata));
         tracing::info!(group = keys.group, node = number, address = %identity.address, "replica opened");
         let group = Self {
@@ -130,6 +137,8 @@ impl Group {
             inherited,
             in_flight: Arc::default(),
             announced,
+            forwarder,
+            room: Room::default(),
             strangers: AtomicU64::new(0),
         };
         Ok((store, Arc::new(group)))
@@ -222,6 +231,20 @@ impl Group {
         };
         if tokio::time::timeout(patience, done).await.is_err() {
             tracing::debug!("handing over although something is still under way");
+        }
+    }
+
+    /// The log, for tests and tools in this process.
+    pub fn log(&self) -> &Arc<RaftLog> {
+        &self.log
+    }
+
+    /// Whether another replica may take what this one refused with these words, before anything of it was kept.
+    pub(crate) fn may_go_elsewhere(&self, refusal: &StoreError) -> bool {
+        match refusal {
+            StoreError::ShuttingDown => true,
+            StoreError::DiskFull { .. } => self.room.look_for_some(&self.standing),
+            _ => false,
         }
     }
 

@@ -57,12 +57,11 @@ fn needs_barrier(code: RequestCode) -> bool {
 impl ReplicaDispatch {
     /// Must be made on the runtime that serves connections.
     pub(crate) fn new(node: &Arc<Node>, group: &Arc<Group>) -> Self {
-        let own_address = node.identity.address.to_string();
         Self {
             node: Arc::clone(node),
             group: Arc::clone(group),
             dispatch: Arc::new(Dispatch::new(Arc::clone(node))),
-            forwarder: Forwarder::new(Arc::clone(&group.standing), own_address),
+            forwarder: group.forwarder.clone(),
             runtime: Handle::current(),
         }
     }

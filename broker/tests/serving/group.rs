@@ -2,6 +2,7 @@
 
 use crate::support::{Client, PATIENCE, Served, messages_of, pull_header, send_request, sent, until_asked};
 use broker::{Broker, Config, Start};
+use disk::{Disk, MemDisk, RealDisk};
 use protocol::body::{Body, RaftStatusBody};
 use protocol::header::RaftTransferLeaderRequestHeader;
 use protocol::{RemotingCommand, RequestCode};
@@ -26,22 +27,33 @@ fn free_port() -> u16 {
     }
 }
 
+/// Disks on which no other process makes anybody wait.
+fn in_memory() -> Vec<Arc<dyn Disk>> {
+    (0..3).map(|_| Arc::new(MemDisk::new()) as Arc<dyn Disk>).collect()
+}
+
 /// A group of three; a replica that is away is `None`.
 struct Trio {
     directories: Vec<Arc<TempDir>>,
     ports: Vec<u16>,
     peers: String,
     more: Vec<(&'static str, &'static str)>,
+    disks: Vec<Arc<dyn Disk>>,
     replicas: Vec<Option<Served>>,
 }
 
 impl Trio {
     async fn start(more: &[(&'static str, &'static str)]) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        Self::start_on(vec![disk; 3], more).await
+    }
+
+    async fn start_on(disks: Vec<Arc<dyn Disk>>, more: &[(&'static str, &'static str)]) -> Self {
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
         let peers: Vec<String> = (0..3).map(|n| format!("n{n}-127.0.0.1:{}", free_port())).collect();
         let directories = (0..3).map(|_| Arc::new(TempDir::new().expect("a directory"))).collect();
-        let mut trio =
-            Self { directories, ports, peers: peers.join(";"), more: more.to_vec(), replicas: Vec::new() };
+        let (peers, more, replicas) = (peers.join(";"), more.to_vec(), Vec::new());
+        let mut trio = Self { directories, ports, peers, more, disks, replicas };
         for number in 0..3 {
             let replica = trio.start_one(number).await;
             trio.replicas.push(Some(replica));
@@ -64,7 +76,9 @@ impl Trio {
         let directory = &self.directories[number];
         let (config, bound) = Config::parse(&crate::support::properties(directory, &keys)).expect("valid");
         assert!(bound.unknown.is_empty(), "{:?}", bound.unknown);
-        let broker = Broker::start(Start { config, config_file: None }).await.expect("the replica starts");
+        let start = Start { config, config_file: None };
+        let broker = Broker::start_on(start, Arc::clone(&self.disks[number])).await;
+        let broker = broker.expect("the replica starts");
         Served { broker, directory: Arc::clone(directory), address: self.address(number) }
     }
 
@@ -102,6 +116,16 @@ impl Trio {
         until_asked("it leads", async || self.leads(number).await).await;
     }
 
+    /// Takes the lead away from whoever has it, as if it had been cut off: nothing is held or finished first.
+    async fn wrest_the_lead(&self) {
+        let leader = self.leader().await;
+        let heir = (leader + 1) % 3;
+        let group = self.replicas[leader].as_ref().expect("it runs").broker.node().group.as_ref();
+        let log = Arc::clone(group.expect("a replica").log());
+        // On a busy machine another may be quicker.
+        let _ = log.transfer_leader(heir as u64, Duration::from_secs(2)).await;
+    }
+
     async fn stop_one(&mut self, number: usize) {
         self.replicas[number].take().expect("it runs").stop().await;
     }
@@ -128,6 +152,15 @@ struct Load {
 
 impl Load {
     fn start(addresses: &[String]) -> Self {
+        Self::start_with(addresses, false)
+    }
+
+    /// A send whose outcome nobody knows is tried again, as producers do; one that is refused is a failure.
+    fn start_allowing_unknown(addresses: &[String]) -> Self {
+        Self::start_with(addresses, true)
+    }
+
+    fn start_with(addresses: &[String], may_be_unknown: bool) -> Self {
         let (is_over, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let lane = |number: usize, address: &String| {
             let client = Client::new(address);
@@ -137,6 +170,9 @@ impl Load {
                 while !is_over.load(Ordering::Relaxed) {
                     let body = format!("{number}-{}", bodies.len());
                     let answer = client.call(send_request("TopicA", 0, &body, "")).await;
+                    if may_be_unknown && answer.code == 1 {
+                        continue;
+                    }
                     assert_eq!(answer.code, 0, "{body}: {:?}", answer.remark);
                     sent(&answer);
                     bodies.push(body);
@@ -322,4 +358,62 @@ async fn a_group_that_is_stopped_as_a_whole_waits_for_nobody() {
     trio.replicas.rotate_left(1);
     trio.stop().await;
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_is_full_moves_the_lead_and_no_send_is_refused_as_long_as_anybody_has_room() {
+    let disks: Vec<Arc<MemDisk>> = (0..3).map(|_| Arc::new(MemDisk::new())).collect();
+    let fill = |number: usize| {
+        let used = disks[number].space("/".as_ref()).expect("a disk").used;
+        disks[number].set_capacity(Some(used + used / 200));
+    };
+    let on = disks.iter().map(|disk| Arc::clone(disk) as Arc<dyn Disk>).collect();
+    let trio = Trio::start_on(on, &[("cleanResourceInterval", "50")]).await;
+    let addresses: Vec<String> = (0..3).map(|number| trio.address(number)).collect();
+    let load = Load::start(&addresses);
+    load.flows().await;
+    let mut full = HashSet::new();
+    for _ in 0..2 {
+        let leader = trio.leader().await;
+        fill(leader);
+        full.insert(leader);
+        until_asked("somebody with room leads", async || !full.contains(&trio.leader().await)).await;
+        load.flows().await;
+    }
+    let lanes = load.end().await;
+    let last = trio.leader().await;
+    assert_kept(&stored(&trio.address(last)).await, &lanes);
+    // Nobody has room: that is said, and soon. Everything else is served.
+    fill(last);
+    let client = Client::new(&trio.address(last));
+    until_asked("sends are refused", async || {
+        client.call(send_request("TopicA", 0, "too much", "")).await.code == 14
+    })
+    .await;
+    let asked = Instant::now();
+    assert_eq!(client.call(send_request("TopicA", 0, "too much", "")).await.code, 14);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(trio.leads(last).await);
+    disks.iter().for_each(|disk| disk.set_capacity(None));
+    until_asked("sends are taken again", async || {
+        client.call(send_request("TopicA", 0, "at last", "")).await.code == 0
+    })
+    .await;
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leader_took_and_lost_the_lead_before_it_was_an_entry_goes_to_the_next_leader() {
+    let trio = Trio::start_on(in_memory(), &[]).await;
+    // Many lanes, so that there is always something between the door and the log.
+    let addresses: Vec<String> = (0..30).map(|number| trio.address(number % 3)).collect();
+    let load = Load::start_allowing_unknown(&addresses);
+    load.flows().await;
+    for _ in 0..6 {
+        trio.wrest_the_lead().await;
+        load.flows().await;
+    }
+    let lanes = load.end().await;
+    assert_kept(&stored(&trio.address(0)).await, &lanes);
+    trio.stop().await;
 }

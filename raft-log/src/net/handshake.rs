@@ -60,8 +60,8 @@ pub(crate) struct Welcome {
     pub(crate) last: Option<EntryId>,
     /// The last index that it knows the caller's store to have acknowledged.
     pub(crate) remembered: Option<u64>,
-    /// Whether its disk has room for more.
-    pub(crate) has_room: bool,
+    /// Whether its disk has room for more, and it may be elected.
+    pub(crate) can_lead: bool,
 }
 
 /// The answer of a peer that will not.
@@ -201,6 +201,6 @@ pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> 
     if known_store == Some(hello.from_store) {
         shared.told(hello.from, hello.remembered);
     }
-    let has_room = shared.has_room();
-    Ok(Welcome { store: manifest.store, is_formed, has_records, last, remembered, has_room })
+    let can_lead = shared.has_room() && shared.probation.may_vote();
+    Ok(Welcome { store: manifest.store, is_formed, has_records, last, remembered, can_lead })
 }

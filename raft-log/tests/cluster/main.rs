@@ -114,16 +114,16 @@ async fn leadership_is_handed_over_on_request_and_on_a_graceful_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_leader_learns_which_voters_have_room() {
+async fn a_leader_learns_which_voters_could_lead() {
     let mut group = Group::formed(3, &Shape::default()).await;
     let leader = group.leader().await;
     let (full, roomy) = (leader % 3 + 1, (leader + 1) % 3 + 1);
-    assert_eq!(group.replicas[&leader].log().voters_with_room().await.unwrap().len(), 2);
+    assert_eq!(group.replicas[&leader].log().able_to_lead().await.unwrap().len(), 2);
     group.replicas[&full].log().set_room(false);
     assert!(!group.replicas[&full].log().has_room());
-    assert_eq!(group.replicas[&leader].log().voters_with_room().await.unwrap(), [roomy]);
+    assert_eq!(group.replicas[&leader].log().able_to_lead().await.unwrap(), [roomy]);
     group.replica(roomy).kill();
-    assert!(group.replicas[&leader].log().voters_with_room().await.unwrap().is_empty());
+    assert!(group.replicas[&leader].log().able_to_lead().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
