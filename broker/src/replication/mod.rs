@@ -8,6 +8,7 @@ mod group;
 mod group_journal;
 mod group_log;
 mod in_flight;
+mod preferred;
 pub(crate) mod retention;
 mod role;
 mod room;

@@ -9,6 +9,7 @@ use disk::{Bug, planted};
 
 use super::group::Group;
 use super::group_journal::FLUSH_PERIOD;
+use super::preferred;
 use super::retention;
 use super::role::{self, Act};
 use super::room;
@@ -58,6 +59,13 @@ pub(crate) fn start(tasks: &Tasks, node: &Arc<Node>, group: &Arc<Group>, dispatc
         tokio::select! {
             () = shutdown.requested() => {}
             () = room::keep_leading_where_there_is_room(roomy, leading) => {}
+        }
+    });
+    let (preferring, preferred) = (Arc::clone(node), Arc::clone(group));
+    tasks.spawn("raft preferred leader", |shutdown| async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = preferred::keep_preferred_leading(preferring, preferred) => {}
         }
     });
     let flushing = Arc::clone(group);

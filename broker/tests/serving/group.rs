@@ -417,3 +417,20 @@ async fn what_a_leader_took_and_lost_the_lead_before_it_was_an_entry_goes_to_the
     assert_kept(&stored(&trio.address(0)).await, &lanes);
     trio.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preferred_replica_comes_to_lead_as_soon_as_it_has_been_near_for_a_while() {
+    let trio = Trio::start_on(in_memory(), &[("preferredLeaderIds", "n2")]).await;
+    let addresses: Vec<String> = (0..3).map(|number| trio.address(number)).collect();
+    let load = Load::start(&addresses);
+    let first = trio.leader().await;
+    until_asked("n2 leads", async || trio.leads(2).await).await;
+    load.flows().await;
+    // Who has offered the lead already would wait a minute before it does so again.
+    trio.hand_over_to(usize::from(first == 0)).await;
+    until_asked("n2 leads again", async || trio.leads(2).await).await;
+    load.flows().await;
+    let lanes = load.end().await;
+    assert_kept(&stored(&trio.address(2)).await, &lanes);
+    trio.stop().await;
+}
