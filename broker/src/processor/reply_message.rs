@@ -9,6 +9,7 @@ use crate::clients::Client;
 use crate::clock::now_ms;
 use crate::error::BrokerError;
 use crate::node::Node;
+use crate::replication::born_host;
 use crate::reply::{Answer, reply, success};
 use protocol::header::{ReplyMessageRequestHeader, SendMessageRequestHeader};
 use protocol::properties::{self, PUSH_REPLY_TIME, REPLY_TO_CLIENT};
@@ -60,7 +61,7 @@ fn prepare(
         reconsume_times: header.reconsume_times,
         unit_mode: header.unit_mode.unwrap_or_default(),
         // Clients cut the address off behind a slash, as Java prints it.
-        born_host: format!("/{}", connection.peer()).into(),
+        born_host: format!("/{}", born_host::of(node, connection, request)).into(),
         store_host: format!("/{}", node.identity.address).into(),
         store_timestamp: now_ms(),
     };

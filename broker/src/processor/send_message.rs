@@ -13,6 +13,7 @@ use crate::delay_levels::queue_of_level;
 use crate::error::BrokerError;
 use crate::metadata::{Topic, inherit};
 use crate::node::Node;
+use crate::replication::born_host;
 use crate::reply::reply;
 use bytes::BytesMut;
 use protocol::body::{TopicConfig, TopicFilterType};
@@ -21,6 +22,7 @@ use protocol::message::{BatchMessage, MessageFields, batch_messages, encode_reco
 use protocol::properties::PROPERTIES_BYTES_MAX;
 use protocol::{RemotingCommand, RequestCode, Text, perm, sys_flag, topic};
 use remoting::Connection;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
@@ -110,7 +112,8 @@ fn place(
     }
     let queue = choose_queue(&found, header.queue_id)?;
     check_size(&config, request, &header)?;
-    let send = Send { node, config: &config, connection, request, header: &header, started };
+    let born_host = born_host::of(node, connection, request);
+    let send = Send { node, config: &config, connection, request, header: &header, started, born_host };
     if header.is_batch() || RequestCode::SendBatchMessage == request.code {
         return send.batch(found, queue);
     }
@@ -192,6 +195,7 @@ struct Send<'a> {
     request: &'a RemotingCommand,
     header: &'a SendMessageRequestHeader,
     started: Instant,
+    born_host: SocketAddr,
 }
 
 impl Send<'_> {
@@ -287,13 +291,7 @@ impl Send<'_> {
                 | multi_tags,
             born_timestamp: self.header.born_timestamp,
             reconsume_times: self.header.reconsume_times.unwrap_or(0),
-            ..MessageFields::new(
-                stored_topic,
-                queue,
-                body,
-                self.connection.peer(),
-                self.node.identity.address,
-            )
+            ..MessageFields::new(stored_topic, queue, body, self.born_host, self.node.identity.address)
         }
     }
 

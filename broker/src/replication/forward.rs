@@ -16,6 +16,7 @@ use protocol::{RemotingCommand, RequestCode};
 use remoting::{ClientConfig, Connection, NoRequests, RemotingClient, RemotingError};
 use tokio::runtime::Handle;
 
+use super::born_host;
 use super::standing::{Place, Standing};
 use crate::caller::Caller;
 use crate::error::BrokerError;
@@ -211,6 +212,7 @@ impl Inner {
         // Only what leaves bears the mark: what comes back may still be served here, or forwarded to another.
         let mut request = waiting.request.clone();
         request.ext_fields.insert(FORWARDED, &this.own_address);
+        born_host::note(&mut request, &waiting.caller.connection);
         if waiting.caller.is_oneway() {
             let _ = leader.oneway(request);
             return;

@@ -1,6 +1,7 @@
 //! Raft mode: this broker as one replica of a group whose log is the commit log.
 
 pub(crate) mod admin;
+pub(crate) mod born_host;
 mod command_ticket;
 mod duty;
 mod forward;

@@ -5,9 +5,10 @@ use broker::{Broker, Config, Start};
 use disk::{Disk, MemDisk, RealDisk};
 use protocol::body::{Body, RaftStatusBody};
 use protocol::header::RaftTransferLeaderRequestHeader;
+use protocol::message::MessageView;
 use protocol::{RemotingCommand, RequestCode};
 use std::collections::HashSet;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -432,5 +433,23 @@ async fn the_preferred_replica_comes_to_lead_as_soon_as_it_has_been_near_for_a_w
     load.flows().await;
     let lanes = load.end().await;
     assert_kept(&stored(&trio.address(2)).await, &lanes);
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forwarded_message_is_born_where_its_client_is() {
+    let trio = Trio::start(&[]).await;
+    let leader = trio.leader().await;
+    let mut born = Vec::new();
+    for number in [leader, (leader + 1) % 3, (leader + 2) % 3] {
+        let client = Client::new(&trio.address(number));
+        client.send("TopicA", 0, "born somewhere", "").await;
+        born.push(client.connection().await.local());
+    }
+    let client = Client::new(&trio.address(leader));
+    let answer = client.ask(RequestCode::PullMessage, &pull_header("G", "TopicA", 0, 0)).await;
+    let hosts: Vec<SocketAddr> =
+        MessageView::iter(&answer.body).map(|view| view.expect("whole records").born_host).collect();
+    assert_eq!(hosts, born);
     trio.stop().await;
 }
