@@ -28,6 +28,10 @@ fn free_port() -> u16 {
     }
 }
 
+/// Files that a disk in memory makes in no time.
+const SMALL_FILES: [(&str, &str); 2] =
+    [("mappedFileSizeCommitLog", "6291456"), ("mappedFileSizeConsumeQueue", "60000")];
+
 /// Disks on which no other process makes anybody wait.
 fn in_memory() -> Vec<Arc<dyn Disk>> {
     (0..3).map(|_| Arc::new(MemDisk::new()) as Arc<dyn Disk>).collect()
@@ -405,7 +409,7 @@ async fn a_leader_whose_disk_is_full_moves_the_lead_and_no_send_is_refused_as_lo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_leader_took_and_lost_the_lead_before_it_was_an_entry_goes_to_the_next_leader() {
-    let trio = Trio::start_on(in_memory(), &[]).await;
+    let trio = Trio::start_on(in_memory(), &SMALL_FILES).await;
     // Many lanes, so that there is always something between the door and the log.
     let addresses: Vec<String> = (0..30).map(|number| trio.address(number % 3)).collect();
     let load = Load::start_allowing_unknown(&addresses);
@@ -421,7 +425,8 @@ async fn what_a_leader_took_and_lost_the_lead_before_it_was_an_entry_goes_to_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_preferred_replica_comes_to_lead_as_soon_as_it_has_been_near_for_a_while() {
-    let trio = Trio::start_on(in_memory(), &[("preferredLeaderIds", "n2")]).await;
+    let keys = [&SMALL_FILES[..], &[("preferredLeaderIds", "n2")]].concat();
+    let trio = Trio::start_on(in_memory(), &keys).await;
     let addresses: Vec<String> = (0..3).map(|number| trio.address(number)).collect();
     let load = Load::start(&addresses);
     let first = trio.leader().await;
