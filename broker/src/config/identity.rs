@@ -74,7 +74,7 @@ fn resolve(host: &str) -> Option<IpAddr> {
     let found: Vec<IpAddr> = (host, 0)
         .to_socket_addrs()
         .map_or_else(|_| Vec::new(), |all| all.map(|address| address.ip()).collect());
-    let first = found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied();
+    let first = found.iter().find(|ip| ip.is_ipv4()).or_else(|| found.first()).copied();
     if first.is_none() {
         // Clients may know a name that this machine does not.
         tracing::warn!(

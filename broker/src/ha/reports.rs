@@ -56,7 +56,7 @@ impl Reports {
             Err(error) => Err(Error::other(error)),
         };
         let is_done = matches!(said, Ok(true));
-        line.failed = line.failed.take().or(said.err());
+        line.failed = line.failed.take().or_else(|| said.err());
         drop(line);
         if !is_done {
             self.left.notify_one();
