@@ -22,7 +22,13 @@ pub(super) fn decode(mut header: BytesMut, body: Bytes) -> Result<RemotingComman
     let mut scanner = Scanner::new(&mut header);
     scanner.open_object()?;
     while let Some(key) = scanner.key()? {
-        head.member(key, &mut scanner)?;
+        if scanner.slice(key) == b"extFields" {
+            head.ext_fields(&mut scanner)?;
+        } else {
+            let at = scanner.at();
+            let value = scanner.value()?;
+            head.member(scanner.slice(key), Value { at, value, scanner: &scanner })?;
+        }
     }
     scanner.end()?;
     let header = header.freeze();
@@ -54,30 +60,27 @@ struct Head {
 }
 
 impl Head {
-    fn member(&mut self, key: (usize, usize), scanner: &mut Scanner<'_>) -> Result<(), FrameError> {
-        match scanner.slice(key) {
-            b"code" => self.code = integer(scanner)?,
-            b"version" => self.version = integer(scanner)?,
-            b"opaque" => self.opaque = integer(scanner)?,
-            b"flag" => self.flag = integer(scanner)?,
+    fn member(&mut self, key: &[u8], value: Value<'_, '_>) -> Result<(), FrameError> {
+        match key {
+            b"code" => self.code = value.integer()?,
+            b"version" => self.version = value.integer()?,
+            b"opaque" => self.opaque = value.integer()?,
+            b"flag" => self.flag = value.integer()?,
             b"language" => {
-                self.language = match scanner.value()? {
-                    Scanned::Text(range) => LanguageCode::from_name(scanner.slice(range)),
-                    Scanned::Bare(range) => parse_i64(scanner.slice(range))
+                self.language = match value.value {
+                    Scanned::Text(range) => LanguageCode::from_name(value.scanner.slice(range)),
+                    Scanned::Bare(range) => parse_i64(value.scanner.slice(range))
                         .map_or(LanguageCode::Unknown, LanguageCode::from_number),
                     Scanned::Null | Scanned::Nested => LanguageCode::Unknown,
                 }
             }
             b"remark" => {
-                self.remark = match scanner.value()? {
+                self.remark = match value.value {
                     Scanned::Text(range) | Scanned::Bare(range) => Some(range),
                     Scanned::Null | Scanned::Nested => None,
                 }
             }
-            b"extFields" => self.ext_fields(scanner)?,
-            _ => {
-                scanner.value()?;
-            }
+            _ => {}
         }
         Ok(())
     }
@@ -103,15 +106,23 @@ impl Head {
     }
 }
 
-/// A number, bare or as text; null and a missing member are 0 as in Java.
-fn integer(scanner: &mut Scanner<'_>) -> Result<i32, FrameError> {
-    let at = scanner.at();
-    match scanner.value()? {
-        Scanned::Text(range) | Scanned::Bare(range) => parse_i64(scanner.slice(range))
-            .and_then(|value| i32::try_from(value).ok())
-            .ok_or(FrameError::Json { at }),
-        Scanned::Null => Ok(0),
-        Scanned::Nested => Err(FrameError::Json { at }),
+/// The value of a member, and where it began.
+struct Value<'s, 'b> {
+    at: usize,
+    value: Scanned,
+    scanner: &'s Scanner<'b>,
+}
+
+impl Value<'_, '_> {
+    /// A number, bare or as text; null and a missing member are 0 as in Java.
+    fn integer(&self) -> Result<i32, FrameError> {
+        match self.value {
+            Scanned::Text(range) | Scanned::Bare(range) => parse_i64(self.scanner.slice(range))
+                .and_then(|value| i32::try_from(value).ok())
+                .ok_or(FrameError::Json { at: self.at }),
+            Scanned::Null => Ok(0),
+            Scanned::Nested => Err(FrameError::Json { at: self.at }),
+        }
     }
 }
 

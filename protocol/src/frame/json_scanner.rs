@@ -69,6 +69,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next key of the open object, its colon passed; `None` leaves the object.
+    #[inline]
     pub(super) fn key(&mut self) -> Result<Option<Range>, FrameError> {
         let mut next = self.peek()?;
         if next == b'}' {
@@ -96,6 +97,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next value.
+    #[inline]
     pub(super) fn value(&mut self) -> Result<Scanned, FrameError> {
         let value = match self.peek()? {
             b'"' => Scanned::Text(self.text()?),
@@ -128,6 +130,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string whose opening quote is next.
+    #[inline]
     fn text(&mut self) -> Result<Range, FrameError> {
         let start = self.at + 1;
         let end = self.text_end(start)?;
@@ -157,6 +160,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where the next quote or backslash is, eight bytes at a time.
+    #[inline]
     fn text_end(&self, from: usize) -> Result<usize, FrameError> {
         let mut left = self.bytes.get(from..).unwrap_or_default();
         while let Some((chunk, rest)) = left.split_first_chunk::<8>() {
@@ -232,7 +236,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn peek(&mut self) -> Result<u8, FrameError> {
+        // Most headers have no white space at all.
+        match self.bytes.get(self.at) {
+            Some(next) if *next > b' ' => Ok(*next),
+            _ => self.peek_past_white(),
+        }
+    }
+
+    #[cold]
+    fn peek_past_white(&mut self) -> Result<u8, FrameError> {
         self.skip_white();
         self.bytes.get(self.at).copied().ok_or_else(|| self.error())
     }
@@ -243,6 +257,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[cold]
     fn error(&self) -> FrameError {
         FrameError::Json { at: self.at }
     }
