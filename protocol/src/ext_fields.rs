@@ -157,6 +157,11 @@ impl ExtFields {
         }
     }
 
+    /// The text of a piece, borrowed.
+    pub(crate) fn str(&self, piece: Piece) -> &str {
+        checked(self.bytes(piece))
+    }
+
     /// The fields that a decoder found in `decoded`, which is UTF-8.
     pub(crate) fn over(decoded: Bytes, fields: Fields) -> Self {
         Self { decoded, added: String::new(), fields }

@@ -17,10 +17,10 @@ use crate::replication::born_host;
 use crate::reply::reply;
 use bytes::BytesMut;
 use protocol::body::{TopicConfig, TopicFilterType};
-use protocol::header::SendMessageRequestHeader;
+use protocol::header::SendMessageView;
 use protocol::message::{BatchMessage, MessageFields, batch_messages, encode_record};
 use protocol::properties::PROPERTIES_BYTES_MAX;
-use protocol::{RemotingCommand, RequestCode, Text, perm, sys_flag, topic};
+use protocol::{RemotingCommand, RequestCode, perm, sys_flag, topic};
 use remoting::Connection;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,13 +98,13 @@ fn place(
     let started = Instant::now();
     node.check_writable()?;
     let config = node.config.get();
-    let header: SendMessageRequestHeader = request.header()?;
+    let header = SendMessageView::of(&request.ext_fields)?;
     check_time(&config)?;
-    topic::validate(&header.topic)?;
-    if topic::is_not_allowed_to_send(&header.topic) {
+    topic::validate(header.topic)?;
+    if topic::is_not_allowed_to_send(header.topic) {
         return Err(BrokerError::TopicNotSendable { topic: header.topic.into() });
     }
-    let Some(found) = node.metadata.topic(&header.topic) else {
+    let Some(found) = node.metadata.topic(header.topic) else {
         return missing_topic(node, &config, &header);
     };
     if !perm::is_writable(config.broker.broker_permission) && found.config.order {
@@ -135,21 +135,17 @@ fn check_time(config: &Config) -> Result<(), BrokerError> {
 }
 
 /// What becomes of an unknown topic: retry topics are made, others inherit from the default topic if they may.
-fn missing_topic(
-    node: &Node,
-    config: &Config,
-    header: &SendMessageRequestHeader,
-) -> Result<Placed, BrokerError> {
+fn missing_topic(node: &Node, config: &Config, header: &SendMessageView<'_>) -> Result<Placed, BrokerError> {
     let unit = if header.unit_mode == Some(true) { sys_flag::topic::UNIT } else { 0 };
-    if topic::is_retry(&header.topic) {
+    if topic::is_retry(header.topic) {
         let sys_flag = if unit != 0 { sys_flag::topic::UNIT_SUBSCRIPTION } else { 0 };
-        let created = TopicConfig::new(header.topic.as_str(), 1, 1, perm::READ | perm::WRITE);
+        let created = TopicConfig::new(header.topic, 1, 1, perm::READ | perm::WRITE);
         return Ok(Placed::Needs(TopicConfig { topic_sys_flag: sys_flag, ..created }));
     }
-    let unknown = || BrokerError::TopicUnknown { topic: header.topic.as_str().to_owned() };
-    let may_inherit = config.broker.auto_create_topic || &*header.default_topic != topic::AUTO_CREATE;
-    let default = node.metadata.topic(&header.default_topic).filter(|_| may_inherit).ok_or_else(unknown)?;
-    let created = inherit(&header.topic, &default.config, header.default_topic_queue_nums, unit);
+    let unknown = || BrokerError::TopicUnknown { topic: header.topic.to_owned() };
+    let may_inherit = config.broker.auto_create_topic || header.default_topic != topic::AUTO_CREATE;
+    let default = node.metadata.topic(header.default_topic).filter(|_| may_inherit).ok_or_else(unknown)?;
+    let created = inherit(header.topic, &default.config, header.default_topic_queue_nums, unit);
     created.map(Placed::Needs).ok_or_else(unknown)
 }
 
@@ -166,13 +162,13 @@ fn choose_queue(topic: &Topic, asked: i32) -> Result<u32, BrokerError> {
 fn check_size(
     config: &Config,
     request: &RemotingCommand,
-    header: &SendMessageRequestHeader,
+    header: &SendMessageView<'_>,
 ) -> Result<(), BrokerError> {
     let max = config.store.max_message_size.0;
     if request.body.len() as u64 > max {
         return Err(BrokerError::BodyTooLong { bytes: request.body.len(), max });
     }
-    let bytes = header.properties.as_ref().map_or(0, Text::len);
+    let bytes = header.properties.map_or(0, str::len);
     if bytes > PROPERTIES_BYTES_MAX {
         return Err(BrokerError::PropertiesTooLong { bytes, max: PROPERTIES_BYTES_MAX });
     }
@@ -193,7 +189,7 @@ struct Send<'a> {
     config: &'a Config,
     connection: &'a Arc<Connection>,
     request: &'a RemotingCommand,
-    header: &'a SendMessageRequestHeader,
+    header: &'a SendMessageView<'a>,
     started: Instant,
     born_host: SocketAddr,
 }
@@ -218,13 +214,13 @@ impl Send<'_> {
     }
 
     fn one(&self, topic: Arc<Topic>, queue: u32) -> Result<Placed, BrokerError> {
-        let text = self.header.properties.as_deref().unwrap_or_default();
+        let text = self.header.properties.unwrap_or_default();
         let scanned = self.scan(text)?;
         self.put(topic, queue, self.node.delay_levels.clamp(scanned.delay_level), &scanned, text)
     }
 
     fn dead(&self, topic: Arc<Topic>) -> Result<Placed, BrokerError> {
-        let text = self.header.properties.as_deref().unwrap_or_default();
+        let text = self.header.properties.unwrap_or_default();
         let text = protocol::properties::without(text, &[protocol::properties::DELAY]);
         let scanned = self.scan(&text)?;
         self.put(topic, 0, None, &scanned, &text)
@@ -326,7 +322,7 @@ impl Send<'_> {
         let records = build(|out| {
             messages.iter().zip(&added).try_for_each(|(message, added)| encode(message, added, out))
         })?;
-        let header_text = self.header.properties.as_deref().unwrap_or_default();
+        let header_text = self.header.properties.unwrap_or_default();
         let unique_key = SendProperties::scan(header_text).unique_key.map(unique_key_text);
         let target = self.node.store.queue(topic.name(), queue)?;
         self.hand_over(target, topic, queue, unique_key, records, wait)

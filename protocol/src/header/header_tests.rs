@@ -45,7 +45,23 @@ fn both_spellings_of_a_send_are_one_header() {
     assert_eq!(v1.get("producerGroup"), Some("PG"));
     assert_eq!(v2.get("a"), Some("PG"));
     assert_eq!(SendMessageRequestHeader::decode(&v1), Ok(header.clone()));
-    assert_eq!(SendMessageRequestHeader::decode(&v2), Ok(header));
+    assert_eq!(SendMessageRequestHeader::decode(&v2), Ok(header.clone()));
+    for fields in [&v1, &v2] {
+        let view = SendMessageView::of(fields).unwrap();
+        assert_eq!((view.topic, view.properties), ("TopicA", Some("a\u{1}b\u{2}")));
+        let mut again = ExtFields::new();
+        let owned = SendMessageRequestHeader {
+            producer_group: view.producer_group.into(),
+            topic: view.topic.into(),
+            default_topic: view.default_topic.into(),
+            properties: view.properties.map(Into::into),
+            broker_name: view.broker_name.map(Into::into),
+            ..header.clone()
+        };
+        owned.encode(&mut again);
+        assert_eq!(again, v2);
+    }
+    assert_eq!(SendMessageView::of(&ExtFields::new()), Err(HeaderError::Missing { field: "producerGroup" }));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub use message::*;
 pub use namesrv::*;
 pub use offset::*;
 pub use pop::*;
-pub use send::{SendMessageRequestHeader, SendMessageResponseHeader};
+pub use send::{SendMessageFields, SendMessageRequestHeader, SendMessageResponseHeader, SendMessageView};
 
 #[cfg(test)]
 #[path = "header_tests.rs"]

@@ -10,13 +10,13 @@ use crate::text::Text;
 ///
 /// `decode` takes both spellings, told apart field by field; `encode` writes V2, `encode_v1` V1.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SendMessageRequestHeader {
+pub struct SendMessageFields<T> {
     /// `a`, `producerGroup`
-    pub producer_group: Text,
+    pub producer_group: T,
     /// `b`, `topic`
-    pub topic: Text,
+    pub topic: T,
     /// `c`, `defaultTopic`: an unknown topic inherits from this one.
-    pub default_topic: Text,
+    pub default_topic: T,
     /// `d`, `defaultTopicQueueNums`
     pub default_topic_queue_nums: i32,
     /// `e`, `queueId`; negative: any.
@@ -28,7 +28,7 @@ pub struct SendMessageRequestHeader {
     /// `h`, `flag`
     pub flag: i32,
     /// `i`, `properties`
-    pub properties: Option<Text>,
+    pub properties: Option<T>,
     /// `j`, `reconsumeTimes`
     pub reconsume_times: Option<i32>,
     /// `k`, `unitMode`
@@ -38,8 +38,13 @@ pub struct SendMessageRequestHeader {
     /// `m`, `batch`
     pub batch: Option<bool>,
     /// `n`, `bname`: the broker's name, for proxies.
-    pub broker_name: Option<Text>,
+    pub broker_name: Option<T>,
 }
+
+/// The header that owns its texts.
+pub type SendMessageRequestHeader = SendMessageFields<Text>;
+/// The header borrowed from the ext fields: for who reads it once and keeps nothing of it.
+pub type SendMessageView<'a> = SendMessageFields<&'a str>;
 
 /// Where the fields of one request are.
 #[derive(Default)]
@@ -87,29 +92,17 @@ impl Pieces {
     }
 
     fn required<T: FieldValue>(&self, at: usize, fields: &ExtFields) -> Result<T, HeaderError> {
-        self.optional(at, fields)?.ok_or(HeaderError::Missing { field: V1_NAMES[at] })
+        self.optional(at, fields)?.ok_or_else(|| missing(at))
     }
+}
+
+fn missing(at: usize) -> HeaderError {
+    HeaderError::Missing { field: V1_NAMES[at] }
 }
 
 impl Header for SendMessageRequestHeader {
     fn decode(fields: &ExtFields) -> Result<Self, HeaderError> {
-        let pieces = Pieces::find(fields);
-        Ok(Self {
-            producer_group: pieces.required(0, fields)?,
-            topic: pieces.required(1, fields)?,
-            default_topic: pieces.required(2, fields)?,
-            default_topic_queue_nums: pieces.required(3, fields)?,
-            queue_id: pieces.required(4, fields)?,
-            sys_flag: pieces.required(5, fields)?,
-            born_timestamp: pieces.required(6, fields)?,
-            flag: pieces.required(7, fields)?,
-            properties: pieces.optional(8, fields)?,
-            reconsume_times: pieces.optional(9, fields)?,
-            unit_mode: pieces.optional(10, fields)?,
-            max_reconsume_times: pieces.optional(11, fields)?,
-            batch: pieces.optional(12, fields)?,
-            broker_name: pieces.optional(13, fields)?,
-        })
+        Self::read(fields, |piece| fields.text(piece))
     }
 
     fn encode(&self, fields: &mut ExtFields) {
@@ -117,15 +110,45 @@ impl Header for SendMessageRequestHeader {
     }
 }
 
-impl SendMessageRequestHeader {
-    /// Writes the full names, for SEND_MESSAGE (10) and SEND_REPLY_MESSAGE (324).
-    pub fn encode_v1(&self, fields: &mut ExtFields) {
-        self.encode_names(&V1_NAMES, fields);
+impl<'a> SendMessageView<'a> {
+    /// Reads the header as `decode` does, without taking hold of the frame's memory for each text.
+    pub fn of(fields: &'a ExtFields) -> Result<Self, HeaderError> {
+        Self::read(fields, |piece| fields.str(piece))
+    }
+}
+
+impl<T> SendMessageFields<T> {
+    fn read(fields: &ExtFields, text: impl Fn(Piece) -> T) -> Result<Self, HeaderError> {
+        let pieces = Pieces::find(fields);
+        let required = |at: usize| pieces.0[at].map(&text).ok_or_else(|| missing(at));
+        Ok(Self {
+            producer_group: required(0)?,
+            topic: required(1)?,
+            default_topic: required(2)?,
+            default_topic_queue_nums: pieces.required(3, fields)?,
+            queue_id: pieces.required(4, fields)?,
+            sys_flag: pieces.required(5, fields)?,
+            born_timestamp: pieces.required(6, fields)?,
+            flag: pieces.required(7, fields)?,
+            properties: pieces.0[8].map(&text),
+            reconsume_times: pieces.optional(9, fields)?,
+            unit_mode: pieces.optional(10, fields)?,
+            max_reconsume_times: pieces.optional(11, fields)?,
+            batch: pieces.optional(12, fields)?,
+            broker_name: pieces.0[13].map(&text),
+        })
     }
 
     /// Whether the body is a batch.
     pub fn is_batch(&self) -> bool {
         self.batch.unwrap_or_default()
+    }
+}
+
+impl SendMessageRequestHeader {
+    /// Writes the full names, for SEND_MESSAGE (10) and SEND_REPLY_MESSAGE (324).
+    pub fn encode_v1(&self, fields: &mut ExtFields) {
+        self.encode_names(&V1_NAMES, fields);
     }
 
     fn encode_names(&self, names: &[&'static str; 14], fields: &mut ExtFields) {
