@@ -34,6 +34,12 @@ pub(crate) enum Flush {
 impl Connection {
     /// Writes until nothing is queued or the socket is full. The task's own way.
     pub(crate) fn flush(&self) -> Flush {
+        let line = self.line.lock();
+        // The task asks at every turn, and mostly a burst has written already.
+        if line.batch.is_empty() && line.writing == 0 {
+            return Flush::Empty(Standing { phase: line.phase, queued: 0, unanswered: line.unanswered });
+        }
+        drop(line);
         self.flush_held(&mut self.writing.lock())
     }
 
