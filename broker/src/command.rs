@@ -10,12 +10,17 @@ use clap::Parser;
 use daemon::command::{self, ServerOptions, say};
 use daemon::config::read_file;
 use daemon::{Bound, Properties, Shutdown};
+use remoting::turn;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Names the name servers when neither option nor file does.
 const NAMESRV_VARIABLE: &str = "NAMESRV_ADDR";
+
+/// One thread may have to wait for the disk while it appends: another goes on with the network.
+const NETWORK_THREADS_MIN: usize = 2;
 
 /// A RocketMQ broker: keeps messages and serves producers and consumers.
 #[derive(Debug, Parser)]
@@ -41,7 +46,12 @@ fn serve(arguments: &Arguments) -> Result<(), BrokerError> {
     }
     command::start_logging(&config.broker.log_directory, "broker", &bound)?;
     arguments.options.tell_ignored();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("network").build();
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).max(NETWORK_THREADS_MIN);
+    let runtime = turn::keep(&mut tokio::runtime::Builder::new_multi_thread())
+        .worker_threads(threads)
+        .enable_all()
+        .thread_name("network")
+        .build();
     let failed = |source| BrokerError::Threads { what: "the network", source: Arc::new(source) };
     runtime.map_err(failed)?.block_on(async {
         let shutdown = Shutdown::on_signals()?;

@@ -9,7 +9,7 @@ use crate::error::BrokerError;
 use crate::gate::Gate;
 use crate::ha::Part;
 use crate::journal::{FileJournal, Journal};
-use crate::message_log::MessageLog;
+use crate::message_log::{MessageLog, StoreLog};
 use crate::metadata::{
     Metadata, MetadataCommand, MetadataFiles, MetadataLimits, SystemTopicNames, system_groups, system_topics,
 };
@@ -114,7 +114,7 @@ fn open_classic(
 ) -> Result<Core, BrokerError> {
     let store = MessageStore::open(store_config::store_config(config), Arc::clone(disk), hooks)?;
     let (metadata, journal) = open_metadata(config, identity, disk)?;
-    let log = Arc::clone(&store) as Arc<dyn MessageLog>;
+    let log = Arc::new(StoreLog::new(&store));
     Ok(Core { store, metadata, journal, log, group: None })
 }
 

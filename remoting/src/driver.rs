@@ -21,6 +21,7 @@ use crate::calls::Told;
 use crate::connection::{Connection, Flush, Phase, Standing, now};
 use crate::handler::Handler;
 use crate::inbound::Inbound;
+use crate::turn;
 use crate::unfinished::Unfinished;
 
 /// The clock of a connection ticks so often in the shorter of its two limits; a limit is met one tick late at most.
@@ -228,6 +229,7 @@ impl Driver {
             self.connection.note_requests(answers_owed, last.serialize_type);
             self.handler.handle(&self.connection, &mut self.requests);
             self.requests.clear();
+            turn::pause();
         }
         if let Some(error) = malformed {
             return Err(End::Frame(error));

@@ -16,6 +16,7 @@ mod inbound;
 mod limits;
 mod outbound;
 mod server;
+pub mod turn;
 mod unfinished;
 
 pub use client::{ClientConfig, RemotingClient};

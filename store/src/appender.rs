@@ -1,7 +1,8 @@
-//! The append thread: takes all that waits, gives each message its place, and writes everything with one call per segment.
+//! The pen: whoever holds it takes all that waits, gives each message its place, and writes everything with one call per segment.
 //!
-//! Always true: it is the only writer of the log and the only one that assigns offsets; a put that it refuses has left nothing
-//! behind, neither bytes that a recovery could find nor a hole in a queue's offsets.
+//! Always true: there is one, so that one thread at a time writes the log and assigns offsets (the append thread, or a thread
+//! that puts and appends what it put: docs/adr/0011); a put that it refuses has left nothing behind, neither bytes that a recovery could
+//! find nor a hole in a queue's offsets.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::confirm::{AppendedPut, Batch, Completion, QueuedUnit};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
 use crate::index_file::Entry;
-use crate::intake::{Intake, RawDone, Work};
+use crate::intake::{Intake, RawDone, Taken, Work};
 use crate::put::{Put, PutResult, PutStatus};
 use crate::record::{Record, Traits};
 use crate::unit::Unit;
@@ -28,11 +29,37 @@ const USED_PERCENT_FULL: u8 = 100;
 /// A slave that has so many bytes to write acknowledges them before it takes more.
 const RAW_RUN_BYTES: u64 = 1 << 20;
 
-/// What the append thread owns.
+/// So often does a thread that has other things to do look for more work before it leaves that to the append thread.
+const ROUNDS_MAX: usize = 4;
+
+/// Appends what nobody else does, until the intake is closed and empty. The append thread's life.
+pub(crate) fn append_until_closed(intake: &Intake<Appender>) {
+    while let Some(taken) = intake.take() {
+        append_rounds(intake, taken, usize::MAX);
+    }
+}
+
+/// Appends what waits on the thread that calls, unless another is at it: that one looks again before it stops.
+pub(crate) fn append_here(intake: &Intake<Appender>) {
+    if let Some(taken) = intake.try_take() {
+        append_rounds(intake, taken, ROUNDS_MAX);
+    }
+}
+
+fn append_rounds(intake: &Intake<Appender>, mut taken: Taken<Appender>, rounds_max: usize) {
+    for round in 1.. {
+        taken.pen.append(&mut taken.work);
+        match intake.give_back(taken, round < rounds_max) {
+            Some(more) => taken = more,
+            None => return,
+        }
+    }
+}
+
+/// What the one who appends owns.
 pub(crate) struct Appender {
     core: Arc<Core>,
     flush: Arc<GroupFlush>,
-    intake: Arc<Intake>,
     /// Where the next byte goes.
     end: LogEnd,
     /// The machine's clock, which may have been set back since the last message.
@@ -79,21 +106,12 @@ struct PlannedPut {
 }
 
 impl Appender {
-    pub(crate) fn new(core: Arc<Core>, flush: Arc<GroupFlush>, intake: Arc<Intake>, end: LogEnd) -> Self {
-        Self { core, flush, intake, end, now: end.timestamp }
-    }
-
-    /// Appends until the intake is closed and empty.
-    pub(crate) fn run(mut self) {
-        let mut work = Vec::new();
-        while self.intake.take(&mut work) {
-            self.core.counters.append_begins();
-            self.append(&mut work);
-            self.core.counters.append_ended();
-        }
+    pub(crate) fn new(core: Arc<Core>, flush: Arc<GroupFlush>, end: LogEnd) -> Self {
+        Self { core, flush, end, now: end.timestamp }
     }
 
     fn append(&mut self, work: &mut Vec<Work>) {
+        self.core.counters.append_begins();
         // Store times never go back, whatever the machine's clock does: queues are searched by them.
         self.now = self.core.hooks.clock.now();
         self.end.timestamp = self.now.max(self.end.timestamp);
@@ -120,6 +138,7 @@ impl Appender {
         }
         self.write(plan);
         self.write_raw(raw);
+        self.core.counters.append_ended();
     }
 
     /// Gives a put its place, in the log and in its queue.

@@ -80,9 +80,9 @@ pub struct StoreConfig {
     pub sync_flush_timeout: Duration,
     /// `slaveTimeout`, 3 s: then a SYNC_MASTER put is answered FLUSH_SLAVE_TIMEOUT.
     pub slave_timeout: Duration,
-    /// `maxAsyncPutMessageRequests`, 5000: puts that may wait for the append thread.
+    /// `maxAsyncPutMessageRequests`, 5000: puts that may wait to be appended.
     pub puts_max: usize,
-    /// Bytes of records that may wait for the append thread, 64 MiB.
+    /// Bytes of records that may wait to be appended, 64 MiB.
     pub put_bytes_max: usize,
     /// `messageIndexEnable`, true.
     pub index_enabled: bool,

@@ -63,7 +63,7 @@ pub struct Figures {
     pub disk_total: u64,
     /// Free bytes of it.
     pub disk_available: u64,
-    /// Puts that wait for the append thread.
+    /// Puts that wait to be appended.
     pub puts_waiting: usize,
     /// How long the append now under way has been under way (the page cache is busy).
     pub append_stalled: Duration,

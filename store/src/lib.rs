@@ -1,6 +1,6 @@
 //! Messages on one machine: commit log, consume queues, index, dispatch, checkpoint, retention. Knows no network, no Raft.
 //!
-//! A message takes three steps, each of which can stand alone: the append thread gives it its place and writes it, the flush
+//! A message takes three steps, each of which can stand alone: an append gives it its place and writes it, the flush
 //! confirms it, dispatch makes it visible in its queue. What consumers saw never changes, and an acknowledged message is kept
 //! as the flush mode promises. `broker` puts and reads; in Raft mode somebody else appends, and the store only dispatches.
 

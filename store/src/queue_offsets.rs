@@ -1,6 +1,6 @@
 //! Which queue offset the next appended message gets.
 //!
-//! In the classic modes the append thread assigns; in Raft mode the leader's stamper does, from this table, and resets it when it
+//! In the classic modes whoever appends assigns; in Raft mode the leader's stamper does, from this table, and resets it when it
 //! becomes leader, once everything before its term is applied. One thread assigns at a time.
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::confirm::Replication;
 use crate::consume_queue::Continuity;
 use crate::error::StoreError;
-use crate::intake::Work;
+use crate::intake::{Fetched, Work};
 use crate::queue_offsets::QueueOffsets;
 use crate::store::MessageStore;
 
@@ -65,7 +65,7 @@ impl MessageStore {
         }
         match self.refusal() {
             Some(error) => Err(error),
-            None => self.push(Work::Raw { position, parts, done }),
+            None => self.push(Work::Raw { position, parts, done }, Fetched::ByThread),
         }
     }
 

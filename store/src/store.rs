@@ -14,13 +14,13 @@ use bytes::Bytes;
 use disk::{DiskError, DiskLock, GroupFlush};
 use parking_lot::Mutex;
 
-use crate::appender::Appender;
+use crate::appender::{Appender, append_here, append_until_closed};
 use crate::config::{FlushDiskType, ReadLimits};
 use crate::consume_queue::ConsumeQueue;
 use crate::core::{Core, LogEnd, OnReadable};
 use crate::counters::Figures;
 use crate::error::StoreError;
-use crate::intake::{Intake, Work};
+use crate::intake::{Fetched, Intake, Work};
 use crate::looking::{Boundary, KeyQuery, KeyResult};
 use crate::put::Put;
 use crate::read::{ReadRequest, ReadResult};
@@ -41,10 +41,10 @@ pub struct MessageStore {
     open: Mutex<Option<Open>>,
 }
 
-/// The way to the append thread.
+/// The way into the log.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    intake: Arc<Intake>,
+    intake: Arc<Intake<Appender>>,
     flush: Arc<GroupFlush>,
 }
 
@@ -58,19 +58,21 @@ struct Open {
 }
 
 impl MessageStore {
-    fn start_threads(&self, end: LogEnd) -> Result<(), StoreError> {
+    fn start_threads(&self) -> Result<(), StoreError> {
         let mut open = self.open.lock();
         let Some(open) = open.as_mut() else { return Ok(()) };
-        if let Some(Writer { intake, flush }) = &self.writer {
-            let appender = Appender::new(self.core.clone(), flush.clone(), intake.clone(), end);
-            open.appender = Some(spawn("store-append", move || appender.run())?);
+        if let Some(Writer { intake, .. }) = &self.writer {
+            let intake = intake.clone();
+            open.appender = Some(spawn("store-append", move || append_until_closed(&intake))?);
         }
         if !self.core.config.keeper_paused {
             let keeper =
                 Keeper::new(self.core.clone(), self.upkeep.clone(), self.keeper.clone(), Instant::now());
             open.keeper = Some(spawn("store-keeper", move || keeper.run())?);
             let (core, signal) = (self.core.clone(), self.keeper.clone());
-            open.expirer = Some(spawn("store-expire", move || expire_until_stopped(&core, &signal))?);
+            let intake = self.writer.as_ref().map(|writer| writer.intake.clone());
+            let expire = move || expire_until_stopped(&core, intake.as_deref(), &signal);
+            open.expirer = Some(spawn("store-expire", expire)?);
         }
         Ok(())
     }
@@ -123,10 +125,28 @@ impl MessageStore {
 
     /// Stores messages. What is refused at once is not told to `done`; what is accepted is, exactly once.
     pub fn put(&self, put: Put) -> Result<(), StoreError> {
+        self.put_as(put, Fetched::ByThread)
+    }
+
+    /// Stores messages like `put`, and spares the append thread: the caller appends, with `append_here`, as soon as it has put
+    /// what it has. Until then nobody need have begun.
+    pub fn put_to_append(&self, put: Put) -> Result<(), StoreError> {
+        self.put_as(put, Fetched::ByPusher)
+    }
+
+    /// Appends what waits on this thread, which answers it as well. Where another thread appends already, that one does it.
+    /// Not to be called by an `ArrivalListener` or a `Done`.
+    pub fn append_here(&self) {
+        if let Some(writer) = &self.writer {
+            append_here(&writer.intake);
+        }
+    }
+
+    fn put_as(&self, put: Put, fetched: Fetched) -> Result<(), StoreError> {
         let refused = self.refusal();
         let outcome = match refused {
             Some(error) => Err(error),
-            None => self.push(Work::Put { put, began: Instant::now() }),
+            None => self.push(Work::Put { put, began: Instant::now() }, fetched),
         };
         if outcome.is_err() {
             self.core.counters.refused();
@@ -145,9 +165,9 @@ impl MessageStore {
         }
     }
 
-    pub(crate) fn push(&self, work: Work) -> Result<(), StoreError> {
+    pub(crate) fn push(&self, work: Work, fetched: Fetched) -> Result<(), StoreError> {
         let Some(writer) = &self.writer else { return Err(StoreError::ForeignLog) };
-        writer.intake.push(work).map_err(|(error, _)| error)
+        writer.intake.push(work, fetched).map_err(|(error, _)| error)
     }
 
     /// Up to here everything is visible.
@@ -375,8 +395,10 @@ fn start_writer(core: &Arc<Core>, end: LogEnd) -> Result<Writer, StoreError> {
         Err(error) => of_synced.fail(&error.into()),
     };
     let flush = GroupFlush::start("store-flush", end.position, interval, sync, synced)?;
-    let intake = Intake::new(core.config.puts_max, core.config.put_bytes_max);
-    Ok(Writer { intake: Arc::new(intake), flush: Arc::new(flush) })
+    let flush = Arc::new(flush);
+    let pen = Appender::new(core.clone(), flush.clone(), end);
+    let intake = Intake::new(pen, core.config.puts_max, core.config.put_bytes_max);
+    Ok(Writer { intake: Arc::new(intake), flush })
 }
 
 fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

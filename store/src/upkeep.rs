@@ -10,9 +10,11 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use disk::{GroupFlush, Space};
 use parking_lot::{Condvar, Mutex};
 
+use crate::appender::Appender;
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::core::{Core, LogEnd};
 use crate::error::StoreError;
+use crate::intake::Intake;
 use crate::retention::{RetentionDecision, RetentionView, decide};
 use crate::store::unless_full;
 
@@ -218,9 +220,13 @@ impl KeeperSignal {
 }
 
 /// Answers who waits too long. It is a thread of its own, because the keeper may wait for the very disk that makes them wait.
-pub(crate) fn expire_until_stopped(core: &Core, signal: &KeeperSignal) {
+pub(crate) fn expire_until_stopped(core: &Core, intake: Option<&Intake<Appender>>, signal: &KeeperSignal) {
     let mut now = Instant::now();
     loop {
+        if let Some(intake) = intake {
+            // Whoever put and wanted to append has not come to it, or will find that it was done.
+            intake.rouse();
+        }
         let interval = if core.expire(now) || core.may_wait() { EXPIRE_INTERVAL } else { IDLE_INTERVAL };
         if !signal.wait(now + interval) {
             return;

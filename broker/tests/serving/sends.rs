@@ -36,6 +36,38 @@ async fn a_message_is_found_where_its_answer_says() {
     served.stop().await;
 }
 
+#[test]
+fn network_threads_that_append_what_they_read_answer_every_send() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // As `mqbroker` makes its own.
+    let runtime = remoting::turn::keep(&mut runtime).worker_threads(2).enable_all().build().expect("threads");
+    runtime.block_on(async {
+        let served = start(&[]).await;
+        let clients: Vec<_> = (0..8).map(|_| served.client()).collect();
+        // The first message has the topic made, on another thread.
+        clients[0].send("TopicA", 0, "first", "").await;
+        let senders: Vec<_> = clients
+            .into_iter()
+            .map(|client| {
+                tokio::spawn(async move {
+                    let mut offsets = Vec::new();
+                    for n in 0..50 {
+                        offsets.push(client.send("TopicA", 0, &n.to_string(), "").await.offset);
+                    }
+                    offsets
+                })
+            })
+            .collect();
+        let mut offsets = vec![0];
+        for sender in senders {
+            offsets.extend(sender.await.expect("a sender ends"));
+        }
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..=400).collect::<Vec<_>>());
+        served.stop().await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_form_of_a_send_is_understood() {
     let served = start(&[]).await;

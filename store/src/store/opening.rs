@@ -86,7 +86,7 @@ impl MessageStore {
             keeper: Arc::default(),
             open: Mutex::new(Some(Open { appender: None, keeper: None, expirer: None, abort, _lock: lock })),
         };
-        store.start_threads(end)?;
+        store.start_threads()?;
         Ok(Arc::new(store))
     }
 }

@@ -1,12 +1,13 @@
 //! What a put does: places, order, bytes in the log, answers.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use disk::{Disk, OpenHow};
 use protocol::message::{MAGIC_FILLER, MessageView};
-use store::{FlushDiskType, PutStatus, Replication, StoreError};
+use store::{FlushDiskType, Put, PutResult, PutStatus, Replication, StoreError};
 
 use crate::rig::{FULL, HOUR, PATIENCE, Rig, add_record, record};
 
@@ -70,6 +71,79 @@ fn a_record_that_leaves_exactly_a_filler_fits_and_one_byte_more_does_not() {
     let too_large = rig.put("T", 0, record("T", 0, &vec![1; 4096 - 7 - empty], ""));
     assert!(matches!(too_large.recv_timeout(PATIENCE).unwrap(), Err(StoreError::TooLarge { .. })));
     assert_eq!(rig.send("T", 0, b"goes on").queue_offset, 0);
+}
+
+#[test]
+fn who_appends_what_it_put_is_told_there() {
+    for flush in [FlushDiskType::Async, FlushDiskType::Sync] {
+        let rig = Rig::new(flush);
+        let (told, tells) = channel();
+        for n in 0..3u8 {
+            let told = told.clone();
+            let done = Box::new(move |result: Result<PutResult, StoreError>| {
+                let _ = told.send((std::thread::current().id(), result.unwrap().queue_offset));
+            });
+            let queue = rig.store().queue("T", 0).unwrap();
+            rig.store()
+                .put_to_append(Put { queue, records: record("T", 0, &[n], ""), wait: true, done })
+                .unwrap();
+        }
+        assert!(tells.try_recv().is_err(), "nobody appends before it is asked to");
+        rig.store().append_here();
+        for n in 0..3 {
+            let (thread, offset) = tells.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(offset, n);
+            // With SYNC_FLUSH it is the disk's thread that knows.
+            assert_eq!(thread == std::thread::current().id(), flush == FlushDiskType::Async);
+        }
+        assert_eq!(rig.drain("T", 0).len(), 3);
+    }
+}
+
+#[test]
+fn a_close_appends_what_its_pusher_did_not() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    let queue = rig.store().queue("T", 0).unwrap();
+    let (told, tells) = channel();
+    let done = Box::new(move |result: Result<PutResult, StoreError>| _ = told.send(result.is_ok()));
+    rig.store().put_to_append(Put { queue, records: record("T", 0, b"left", ""), wait: true, done }).unwrap();
+    rig.restart();
+    assert!(tells.try_recv().unwrap());
+    assert_eq!(rig.drain("T", 0), [(0, b"left".to_vec())]);
+}
+
+#[test]
+fn threads_that_append_by_turns_leave_no_hole() {
+    const EACH: u64 = 200;
+    let rig = Rig::new(FlushDiskType::Async);
+    let (told, tells) = channel();
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let (store, told) = (rig.store().clone(), told.clone());
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let told = told.clone();
+                    let done = Box::new(move |result: Result<PutResult, StoreError>| {
+                        let _ = told.send(result.unwrap().queue_offset);
+                    });
+                    let queue = store.queue("T", 0).unwrap();
+                    let put = Put { queue, records: record("T", 0, &[thread; 40], ""), wait: true, done };
+                    if thread == 0 {
+                        store.put(put).unwrap();
+                    } else {
+                        store.put_to_append(put).unwrap();
+                        if n % 3 == 2 || n + 1 == EACH {
+                            store.append_here();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let mut offsets: Vec<_> = (0..4 * EACH).map(|_| tells.recv_timeout(PATIENCE).unwrap()).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..4 * EACH).collect::<Vec<_>>());
+    assert_eq!(rig.drain("T", 0).len() as u64, 4 * EACH);
 }
 
 #[test]
