@@ -199,7 +199,8 @@ impl Group {
         loop {
             let status = self.log.status().borrow().clone();
             if status.role != Role::Leader {
-                return outcome;
+                // An heir that took the lead after we had stopped waiting for it has it all the same.
+                return if to.is_none() { Ok(()) } else { outcome };
             }
             let Some(heir) = to.or_else(|| heir(&status, self.number)) else { return Ok(()) };
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
