@@ -61,13 +61,13 @@ impl MetadataFiles {
     }
 
     /// Writes topics.json.
-    pub fn save_topics(&self, metadata: &Metadata) -> Result<(), BrokerError> {
-        self.write("topics.json", &topics_body(metadata))
+    pub fn save_topics(&self, topics: &TopicTable) -> Result<(), BrokerError> {
+        self.write("topics.json", &topics_body(topics))
     }
 
     /// Writes subscriptionGroup.json.
-    pub fn save_groups(&self, metadata: &Metadata) -> Result<(), BrokerError> {
-        self.write("subscriptionGroup.json", &groups_body(metadata))
+    pub fn save_groups(&self, groups: &GroupTable) -> Result<(), BrokerError> {
+        self.write("subscriptionGroup.json", &groups_body(groups))
     }
 
     /// Writes consumerOffset.json.
@@ -94,8 +94,7 @@ impl MetadataFiles {
 }
 
 /// The topics as files and slaves have them.
-pub fn topics_body(metadata: &Metadata) -> TopicConfigSerializeWrapper {
-    let topics = metadata.topics.read();
+pub fn topics_body(topics: &TopicTable) -> TopicConfigSerializeWrapper {
     TopicConfigSerializeWrapper {
         topic_config_table: topics
             .iter()
@@ -106,8 +105,7 @@ pub fn topics_body(metadata: &Metadata) -> TopicConfigSerializeWrapper {
 }
 
 /// The groups as files and slaves have them.
-pub fn groups_body(metadata: &Metadata) -> SubscriptionGroupWrapper {
-    let groups = metadata.groups.read();
+pub fn groups_body(groups: &GroupTable) -> SubscriptionGroupWrapper {
     SubscriptionGroupWrapper {
         subscription_group_table: groups
             .iter()

@@ -54,8 +54,8 @@ fn everything_that_was_saved_is_loaded_again() {
     ] {
         before.apply(&command);
     }
-    files.save_topics(&before).expect("saved");
-    files.save_groups(&before).expect("saved");
+    files.save_topics(&before.topics.read()).expect("saved");
+    files.save_groups(&before.groups.read()).expect("saved");
     files.save_offsets(&before).expect("saved");
     files.save_delays(&before).expect("saved");
     let after = metadata();

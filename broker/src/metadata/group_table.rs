@@ -2,6 +2,7 @@
 //!
 //! Always true: each change gives the table another version.
 
+use super::command::MetadataCommand;
 use super::version::{Stamp, next};
 use protocol::body::{DataVersion, SubscriptionGroupConfig};
 use std::collections::{BTreeMap, HashMap};
@@ -17,8 +18,8 @@ pub struct Group {
 /// Topic → forbidden bits (bit 0: reading), by group.
 pub type Forbidden = BTreeMap<String, BTreeMap<String, i32>>;
 
-/// The consumer groups of one broker.
-#[derive(Debug, Default)]
+/// The consumer groups of one broker. A copy shares the groups.
+#[derive(Debug, Clone, Default)]
 pub struct GroupTable {
     groups: HashMap<Box<str>, Arc<Group>>,
     forbidden: Forbidden,
@@ -73,6 +74,16 @@ impl GroupTable {
     /// The forbidden bits of a group for a topic.
     pub fn forbidden_bits(&self, group: &str, topic: &str) -> i32 {
         self.forbidden.get(group).and_then(|topics| topics.get(topic)).copied().unwrap_or(0)
+    }
+
+    /// Makes one change, if it is one of groups.
+    pub fn apply(&mut self, command: &MetadataCommand, limit: usize) {
+        match command {
+            MetadataCommand::PutGroups { configs, stamp } => self.put(configs, limit, *stamp),
+            MetadataCommand::DeleteGroup { group, stamp, .. } => drop(self.remove(group, *stamp)),
+            MetadataCommand::Forbid { group, topic, bits, stamp } => self.forbid(group, topic, *bits, *stamp),
+            _ => {}
+        }
     }
 
     /// Adds groups, or changes those that are known; beyond `limit` groups, new ones are left out.

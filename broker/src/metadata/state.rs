@@ -64,27 +64,36 @@ impl Metadata {
         self.members.clear();
     }
 
+    /// The topics as they will be after a change.
+    pub fn topics_after(&self, command: &MetadataCommand) -> TopicTable {
+        let mut topics = self.topics.read().clone();
+        topics.apply(command, self.limits.topics);
+        topics
+    }
+
+    /// The groups as they will be after a change.
+    pub fn groups_after(&self, command: &MetadataCommand) -> GroupTable {
+        let mut groups = self.groups.read().clone();
+        groups.apply(command, self.limits.groups);
+        groups
+    }
+
     /// Makes one change. The same changes in the same order give the same tables everywhere.
     pub fn apply(&self, command: &MetadataCommand) {
         match command {
-            MetadataCommand::PutTopics { configs, stamp } => {
-                self.topics.write().put(configs, self.limits.topics, *stamp);
-            }
-            MetadataCommand::DeleteTopic { topic, stamp } => {
-                self.topics.write().remove(topic, *stamp);
+            MetadataCommand::PutTopics { .. } => self.topics.write().apply(command, self.limits.topics),
+            MetadataCommand::DeleteTopic { topic, .. } => {
+                self.topics.write().apply(command, self.limits.topics);
                 self.offsets.remove_topic(topic);
             }
-            MetadataCommand::PutGroups { configs, stamp } => {
-                self.groups.write().put(configs, self.limits.groups, *stamp);
+            MetadataCommand::PutGroups { .. } | MetadataCommand::Forbid { .. } => {
+                self.groups.write().apply(command, self.limits.groups);
             }
-            MetadataCommand::DeleteGroup { group, clean_offsets, stamp } => {
-                self.groups.write().remove(group, *stamp);
+            MetadataCommand::DeleteGroup { group, clean_offsets, .. } => {
+                self.groups.write().apply(command, self.limits.groups);
                 if *clean_offsets {
                     self.offsets.remove_group(group);
                 }
-            }
-            MetadataCommand::Forbid { group, topic, bits, stamp } => {
-                self.groups.write().forbid(group, topic, *bits, *stamp);
             }
             MetadataCommand::CommitOffsets { commits } => {
                 for commit in commits {

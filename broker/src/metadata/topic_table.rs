@@ -3,6 +3,7 @@
 //! Always true: each change gives the table another version; a topic that is replaced is a new `Arc`, so that whoever
 //! holds the old one sees one consistent configuration.
 
+use super::command::MetadataCommand;
 use super::version::{Stamp, next};
 use crate::stats::StatItem;
 use protocol::body::{DataVersion, TopicConfig};
@@ -77,8 +78,8 @@ impl Topic {
     }
 }
 
-/// The topics of one broker.
-#[derive(Debug, Default)]
+/// The topics of one broker. A copy shares the topics.
+#[derive(Debug, Clone, Default)]
 pub struct TopicTable {
     topics: HashMap<Box<str>, Arc<Topic>>,
     version: DataVersion,
@@ -114,6 +115,15 @@ impl TopicTable {
     /// The table's version.
     pub fn version(&self) -> &DataVersion {
         &self.version
+    }
+
+    /// Makes one change, if it is one of topics.
+    pub fn apply(&mut self, command: &MetadataCommand, limit: usize) {
+        match command {
+            MetadataCommand::PutTopics { configs, stamp } => self.put(configs, limit, *stamp),
+            MetadataCommand::DeleteTopic { topic, stamp } => drop(self.remove(topic, *stamp)),
+            _ => {}
+        }
     }
 
     /// Adds topics, or changes those that are known; beyond `limit` topics, new ones are left out.

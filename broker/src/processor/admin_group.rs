@@ -60,7 +60,7 @@ pub fn delete(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
 
 /// GET_ALL_SUBSCRIPTIONGROUP_CONFIG, for tools and slaves.
 pub fn all(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
-    Ok(success().with_body(groups_body(&node.metadata).encode()))
+    Ok(success().with_body(groups_body(&node.metadata.groups.read()).encode()))
 }
 
 /// GET_SUBSCRIPTIONGROUP_CONFIG.

@@ -125,7 +125,7 @@ pub fn delete(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
 
 /// GET_ALL_TOPIC_CONFIG, for tools and slaves.
 pub fn all(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
-    let topics = topics_body(&node.metadata);
+    let topics = topics_body(&node.metadata.topics.read());
     let body = TopicConfigAndMappingSerializeWrapper {
         data_version: topics.data_version,
         topic_config_table: topics.topic_config_table,
