@@ -105,12 +105,27 @@ impl Standing {
 
     /// Takes a new place; false when it is the old one. Whoever held the old one holds it no more.
     pub(crate) fn take(&self, place: Place, now: Instant) -> bool {
+        self.take_up(place, false, now)
+    }
+
+    /// Takes a new place, held from its first moment.
+    pub(crate) fn take_held(&self, place: Place, now: Instant) -> bool {
+        self.take_up(place, true, now)
+    }
+
+    fn take_up(&self, place: Place, is_held: bool, now: Instant) -> bool {
         let mut current = self.place.write();
         if *current == place {
             return false;
         }
+        // In this order: a leader that is held serves nobody in between.
+        if is_held {
+            self.is_held.store(true, Ordering::SeqCst);
+        }
         self.leads.store(matches!(place, Place::Leads { .. }), Ordering::SeqCst);
-        self.is_held.store(false, Ordering::SeqCst);
+        if !is_held {
+            self.is_held.store(false, Ordering::SeqCst);
+        }
         self.term.store(place.term(), Ordering::Release);
         let mut settled = self.settled.lock();
         match place {
@@ -136,6 +151,14 @@ impl Standing {
     /// Serves again.
     pub(crate) fn release(&self) {
         self.is_held.store(false, Ordering::SeqCst);
+    }
+
+    /// Serves again, if it still leads in this term: what ends late must not release a later term.
+    pub(crate) fn release_in(&self, term: u64) {
+        let place = self.place.read();
+        if *place == (Place::Leads { term }) {
+            self.release();
+        }
     }
 
     /// Waits until everybody who came in before has left.
@@ -169,6 +192,20 @@ mod tests {
         assert!(standing.take(Place::Leaderless { term: 2 }, now));
         assert!(standing.take(Place::Leads { term: 3 }, now));
         assert!(standing.leads(), "a new term is not held");
+    }
+
+    #[test]
+    fn a_leader_that_begins_held_is_released_by_its_own_term_alone() {
+        let standing = Standing::new();
+        assert!(standing.take_held(Place::Leads { term: 5 }, Instant::now()));
+        assert!(!standing.leads());
+        standing.release_in(3);
+        assert!(!standing.leads());
+        standing.release_in(5);
+        assert!(standing.leads());
+        standing.take_held(Place::Follows { term: 6, leader: None }, Instant::now());
+        standing.take(Place::Leads { term: 7 }, Instant::now());
+        assert!(standing.leads());
     }
 
     #[tokio::test]

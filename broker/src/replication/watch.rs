@@ -143,11 +143,12 @@ async fn keep_clean(node: Arc<Node>, group: Arc<Group>) {
 /// would be told that its topic cannot be made. Whoever drops the last of these releases it.
 struct Ready {
     standing: Arc<Standing>,
+    term: u64,
 }
 
 impl Drop for Ready {
     fn drop(&mut self) {
-        self.standing.release();
+        self.standing.release_in(self.term);
     }
 }
 
@@ -155,7 +156,7 @@ impl Drop for Ready {
 struct TakingOver {
     /// Something was missing; what stands for it is on its way through the log.
     is_incomplete: bool,
-    /// Kept until the leader is held, or it could be released before.
+    /// Kept until the leader has its place, or it could be released before.
     _ready: Arc<Ready>,
 }
 
@@ -198,11 +199,12 @@ impl Watcher {
             Act::TakeOver { term } => Some(self.take_over(*term)),
             Act::StepDown | Act::Register => None,
         });
-        if self.group.standing.take(after.clone(), now) {
+        let is_new = match &taking_over {
+            Some(TakingOver { is_incomplete: true, .. }) => self.group.standing.take_held(after.clone(), now),
+            Some(_) | None => self.group.standing.take(after.clone(), now),
+        };
+        if is_new {
             tracing::info!(?after, "this replica's place");
-        }
-        if let Some(TakingOver { is_incomplete: true, .. }) = &taking_over {
-            self.group.standing.hold();
         }
         drop(taking_over);
         self.dispatch.reconsider_parked(now);
@@ -224,7 +226,7 @@ impl Watcher {
         self.node.locks.lock().clear();
         let address = self.node.identity.address.to_string();
         tracing::info!(term, address, "this replica leads");
-        let ready = Arc::new(Ready { standing: Arc::clone(&self.group.standing) });
+        let ready = Arc::new(Ready { standing: Arc::clone(&self.group.standing), term });
         self.propose(MetadataCommand::Announce { node: self.group.number, address }, None);
         let mut is_incomplete = false;
         if self.node.metadata.topics.read().is_empty() {
