@@ -17,6 +17,9 @@ use tokio::sync::watch;
 /// How long the answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long name servers may take to say where the master serves clients: a slave with `haMasterAddress` connects sooner.
+const ADDRESS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Our last message, and the master's in its place, are not the same.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -32,17 +35,23 @@ pub(super) struct Kinship {
     client: RemotingClient,
     /// Where the master serves clients.
     address: watch::Receiver<Option<String>>,
+    /// Whether anybody will say it.
+    has_name_servers: bool,
 }
 
 impl Kinship {
-    pub(super) fn new(store: &Arc<MessageStore>, address: watch::Receiver<Option<String>>) -> Self {
+    pub(super) fn new(
+        store: &Arc<MessageStore>,
+        address: watch::Receiver<Option<String>>,
+        has_name_servers: bool,
+    ) -> Self {
         let client = RemotingClient::new(ClientConfig::default(), Arc::new(NoRequests));
-        Self { store: Arc::clone(store), client, address }
+        Self { store: Arc::clone(store), client, address, has_name_servers }
     }
 
     /// Refuses a master that has another message where our last one is.
     pub(super) async fn check(&self) -> Result<(), Parted> {
-        let Some(master) = self.address.borrow().clone() else { return Ok(()) };
+        let Some(master) = whom_to_ask(&self.address, self.has_name_servers).await else { return Ok(()) };
         let Some((position, own)) = self.last_message().await else { return Ok(()) };
         let Some(theirs) = self.ask(&master, position).await else { return Ok(()) };
         if theirs == own { Ok(()) } else { Err(Parted { position }) }
@@ -70,5 +79,31 @@ impl Kinship {
                 None
             }
         }
+    }
+}
+
+/// Where the master serves clients, as soon as that is known; at once when nobody will say it.
+async fn whom_to_ask(address: &watch::Receiver<Option<String>>, has_name_servers: bool) -> Option<String> {
+    let mut address = address.clone();
+    let patience = if has_name_servers { ADDRESS_WITHIN } else { Duration::ZERO };
+    let known = tokio::time::timeout(patience, address.wait_for(Option::is_some)).await;
+    known.ok()?.ok()?.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by jepsen (async-master, power-leader): a slave that had just started followed a master whose log had parted.
+    #[tokio::test]
+    async fn a_slave_waits_until_a_name_server_has_said_whom_to_ask() {
+        let (tell, told) = watch::channel(None);
+        assert_eq!(whom_to_ask(&told, false).await, None);
+        let (asked, ()) = tokio::join!(whom_to_ask(&told, true), async {
+            tokio::task::yield_now().await;
+            tell.send_replace(Some("master:10911".to_owned()));
+        });
+        assert_eq!(asked.as_deref(), Some("master:10911"));
+        assert_eq!(whom_to_ask(&told, false).await.as_deref(), Some("master:10911"));
     }
 }

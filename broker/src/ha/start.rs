@@ -92,7 +92,7 @@ fn follow(tasks: &Tasks, node: &Arc<Node>, part: &SlavePart, log: Arc<dyn HaLog>
     let on_lost = Arc::new(move || {
         rounds.ask();
     });
-    let kinship = Kinship::new(&node.store, part.address());
+    let kinship = Kinship::new(&node.store, part.address(), !config.name_servers().is_empty());
     HaSlave::start(tasks, part.ha_address(), log, ha, Arc::clone(&part.status), kinship, on_lost);
     MetadataSync::start(tasks, node, part.address());
 }
