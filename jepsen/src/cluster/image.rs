@@ -41,14 +41,7 @@ impl Image {
         })?;
         let made = std::fs::File::create(&file).and_then(|made| made.set_len(bytes));
         made.map_err(|source| Error::File { doing: "making", path: file.clone(), source })?;
-        tool::run(&[
-            "mkfs.ext4",
-            "-q",
-            "-F",
-            "-E",
-            "lazy_itable_init=1,lazy_journal_init=1",
-            &file.display().to_string(),
-        ])?;
+        make_file_system(&file)?;
         ledger.mount(&mount)?;
         let mut image = Self { file, mount, cuts: 0, mounted: false };
         image.mount()?;
@@ -61,20 +54,31 @@ impl Image {
         let copy = self.file.with_extension(format!("cut{}", self.cuts));
         let (from, to) = (self.file.display().to_string(), copy.display().to_string());
         tool::run(&["cp", "--sparse=always", &from, &to])?;
+        self.replace(copy)
+    }
+
+    /// An empty file system in place of this one. In a new file: a server that was started in a namespace of its own may
+    /// still hold the old mount, and the kernel would show the old contents of the same file again.
+    pub fn wipe(&mut self) -> Result<()> {
+        self.cuts += 1;
+        let fresh = self.file.with_extension(format!("wipe{}", self.cuts));
+        let bytes = self.file.metadata().map(|old| old.len());
+        bytes
+            .and_then(|bytes| std::fs::File::create(&fresh)?.set_len(bytes))
+            .map_err(|source| Error::File { doing: "making", path: fresh.clone(), source })?;
+        make_file_system(&fresh)?;
+        self.replace(fresh)
+    }
+
+    /// Mounts another image in place of this one, which is no more.
+    fn replace(&mut self, by: PathBuf) -> Result<()> {
         self.unmount()?;
         std::fs::remove_file(&self.file).map_err(|source| Error::File {
             doing: "removing",
             path: self.file.clone(),
             source,
         })?;
-        self.file = copy;
-        self.mount()
-    }
-
-    /// An empty file system in place of this one.
-    pub fn wipe(&mut self) -> Result<()> {
-        self.unmount()?;
-        tool::run(&["mkfs.ext4", "-q", "-F", &self.file.display().to_string()])?;
+        self.file = by;
         self.mount()
     }
 
@@ -98,6 +102,11 @@ impl Image {
         }
         Ok(())
     }
+}
+
+fn make_file_system(file: &Path) -> Result<()> {
+    let lazily = "lazy_itable_init=1,lazy_journal_init=1";
+    tool::run(&["mkfs.ext4", "-q", "-F", "-E", lazily, &file.display().to_string()]).map(|_| ())
 }
 
 impl Drop for Image {

@@ -16,14 +16,11 @@ use crate::schedule::{Damage, Dice};
 /// A replica that refuses its disk does so within this.
 const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 
-/// A slave that can neither follow nor refuse (the master's log is still the shorter one) can do so within this.
+/// A slave that neither follows nor refuses (the master's log is still the shorter one) does one of them within this.
 const PARTS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a slave says whose log is not the beginning of its master's.
 const NEEDS_AN_EMPTY_STORE: &str = "this slave needs an empty store";
-
-/// What a slave says when it begins to follow.
-const FOLLOWS: &str = "following";
 
 /// A group that has a majority has a leader within this.
 const LEADS_WITHIN: Duration = Duration::from_secs(10);
@@ -97,7 +94,7 @@ pub(super) fn rebuild_if_logs_parted(injector: &Injector, slave: Member) -> Resu
     let cluster = &injector.cluster;
     let log = cluster.server_of(slave).log.clone();
     let said = |log: &Path| std::fs::read(log).map_err(|source| failed(log, source));
-    let before = said(&log)?.len();
+    let (before, end) = (said(&log)?.len(), files::log_end(&cluster.commit_log(slave))?);
     let deadline = Instant::now() + PARTS_WITHIN;
     while Instant::now() < deadline && !injector.stopping() {
         let text = said(&log)?;
@@ -105,7 +102,7 @@ pub(super) fn rebuild_if_logs_parted(injector: &Injector, slave: Member) -> Resu
         if news.contains(NEEDS_AN_EMPTY_STORE) {
             return rebuild(injector, slave).map(|_| ());
         }
-        if news.contains(FOLLOWS) {
+        if files::log_end(&cluster.commit_log(slave))? > end {
             return Ok(());
         }
         injector.wait(Duration::from_millis(100));
