@@ -68,6 +68,7 @@ const NIGHTLY: &[Row] = &[
     (Mode::SingleSync, Kind::Register, "power-all,kill-all", 300, 200),
     (Mode::SingleAsync, Kind::Log, "power-all,kill-all", 300, 2_000),
     (Mode::AsyncMaster, Kind::Log, "kill-leader,kill-follower", 300, 1_000),
+    (Mode::AsyncMaster, Kind::Log, "power-leader", 300, 1_000),
     (Mode::SyncMaster, Kind::Log, "kill-leader,kill-follower", 300, 1_000),
 ];
 

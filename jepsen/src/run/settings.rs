@@ -156,13 +156,22 @@ impl TestSettings {
     pub fn image_bytes(&self) -> Option<u64> {
         let wanted = self.nemesis.kinds().iter().any(|kind| kind.wants_image());
         // Three times what is written at most, for indexes, queues and files made ahead.
-        let written = u64::from(self.rate) * self.time.as_secs() * (self.body_bytes as u64 + 300) * 3;
-        wanted.then_some((written + (1 << 30)).next_multiple_of(1 << 20))
+        wanted.then_some((self.written_max() * 3 + (1 << 30)).next_multiple_of(1 << 20))
     }
 
-    /// Size of commit log files: small enough that a run rolls over several, large enough for the largest entry.
+    /// What the log grows to at most.
+    fn written_max(&self) -> u64 {
+        u64::from(self.rate) * self.time.as_secs() * (self.body_bytes as u64 + 300)
+    }
+
+    /// Size of commit log files: small enough that a run rolls over several, large enough for the largest entry. With a
+    /// slave one holds the whole run: an empty slave is given its master's newest file, and no older one, as by RocketMQ.
     pub fn segment_bytes(&self) -> u64 {
-        if self.retention() { 8 << 20 } else { 16 << 20 }
+        match self.mode {
+            Mode::AsyncMaster | Mode::SyncMaster => self.written_max().next_power_of_two().max(16 << 20),
+            _ if self.retention() => 8 << 20,
+            _ => 16 << 20,
+        }
     }
 }
 
