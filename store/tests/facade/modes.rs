@@ -234,14 +234,23 @@ fn write_entry(
     (position + 16, bytes)
 }
 
+/// The log of a replica, which is not the store's own.
+fn raft_log(rig: &Rig) -> Arc<Segments> {
+    Arc::new(Segments::open(Arc::new(rig.disk.clone()), "/raft/log".into(), 1 << 20).unwrap())
+}
+
+/// A store beside it.
+fn open_on(rig: &Rig, segments: &Arc<Segments>) -> Arc<MessageStore> {
+    let mut config = rig.config.clone();
+    config.root = "/raft".into();
+    MessageStore::open_on(segments.clone(), config, Arc::new(rig.disk.clone()), rig.hooks()).unwrap()
+}
+
 #[test]
 fn on_a_raft_log_the_store_only_applies_and_goes_on_from_its_checkpoint() {
     let rig = Rig::new(FlushDiskType::Async);
-    let mut config = rig.config.clone();
-    config.root = "/raft".into();
-    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
-    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
-    let open = || MessageStore::open_on(segments.clone(), config.clone(), disk.clone(), rig.hooks()).unwrap();
+    let segments = raft_log(&rig);
+    let open = || open_on(&rig, &segments);
     let store = open();
     assert_eq!(store.applied(), 0);
     let mut position = 0;
@@ -283,11 +292,8 @@ fn on_a_raft_log_the_store_only_applies_and_goes_on_from_its_checkpoint() {
 #[test]
 fn on_a_raft_log_a_message_that_does_not_follow_its_queue_is_an_error_and_changes_nothing() {
     let rig = Rig::new(FlushDiskType::Async);
-    let mut config = rig.config.clone();
-    config.root = "/raft".into();
-    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
-    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
-    let store = MessageStore::open_on(segments.clone(), config, disk, rig.hooks()).unwrap();
+    let segments = raft_log(&rig);
+    let store = open_on(&rig, &segments);
     let (base, bytes) = write_entry(&segments, &store, 0, 0, 3);
     store.apply(base, &bytes).unwrap();
     store.apply(base, &bytes).expect("what is known already is no difference");
@@ -313,11 +319,8 @@ fn on_a_raft_log_a_message_that_does_not_follow_its_queue_is_an_error_and_change
 #[test]
 fn messages_that_are_applied_together_are_found_by_key_at_the_time_of_each() {
     let rig = Rig::new(FlushDiskType::Async);
-    let mut config = rig.config.clone();
-    config.root = "/raft".into();
-    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
-    let segments = Arc::new(Segments::open(disk.clone(), "/raft/log".into(), 1 << 20).unwrap());
-    let store = MessageStore::open_on(segments.clone(), config, disk, rig.hooks()).unwrap();
+    let segments = raft_log(&rig);
+    let store = open_on(&rig, &segments);
     let mut bytes = Vec::new();
     for n in 0..3 {
         let mut one = record("T", n, b"replicated", &format!("KEYS\u{1}k{n}\u{2}"));
