@@ -3,7 +3,6 @@
 //! Three replicas and a name server of our own. A follower is killed, the leader takes so many bytes, and then one steady
 //! load goes on through three times that are counted apart: before the follower is back, while it catches up, afterwards.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use tokio::task::JoinHandle;
 
-use crate::cluster::{Cluster, binaries};
+use crate::cluster::{Cluster, ClusterOptions};
 use crate::cpu;
 use crate::load::{self, Lane, Load, Phase};
 
@@ -45,15 +44,8 @@ pub(crate) struct Options {
     /// Seconds that are counted before the follower is back, and again afterwards.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// SYNC_FLUSH or ASYNC_FLUSH.
-    #[arg(long, default_value = "SYNC_FLUSH")]
-    flush: String,
-    /// Where mqnamesrv and mqbroker are; by default beside this program.
-    #[arg(long)]
-    binaries: Option<PathBuf>,
-    /// Where stores go; a directory of its own is made there and removed at the end.
-    #[arg(long, default_value_os_t = std::env::temp_dir())]
-    directory: PathBuf,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 impl Options {
@@ -65,8 +57,7 @@ impl Options {
 
 /// Runs all of it and prints what came of it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let binaries = binaries(options.binaries.as_deref())?;
-    let mut cluster = Cluster::start(&binaries, &options.directory, &options.flush).await?;
+    let mut cluster = Cluster::start(&options.cluster).await?;
     for round in 1..=options.rounds {
         let leader = cluster.leader().await?;
         let follower = (leader + 1) % 3;

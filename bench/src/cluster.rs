@@ -18,11 +18,27 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Free ports are looked for here, below those that the system takes for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// Where the programs are: where somebody said, or beside this one.
-pub(crate) fn binaries(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    match given {
-        Some(given) => Ok(given.to_owned()),
-        None => Ok(std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default()),
+/// What the cluster is made of, and where.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ClusterOptions {
+    /// SYNC_FLUSH or ASYNC_FLUSH.
+    #[arg(long, default_value = "SYNC_FLUSH")]
+    flush: String,
+    /// Where mqnamesrv and mqbroker are; by default beside this program.
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+    /// Where stores go; a directory of its own is made there and removed at the end.
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    directory: PathBuf,
+}
+
+impl ClusterOptions {
+    /// Where the programs are: where somebody said, or beside this one.
+    fn binaries(&self) -> anyhow::Result<PathBuf> {
+        match &self.binaries {
+            Some(given) => Ok(given.clone()),
+            None => Ok(std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default()),
+        }
     }
 }
 
@@ -40,8 +56,9 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts everything and waits for a leader.
-    pub(crate) async fn start(binaries: &Path, beside: &Path, flush: &str) -> anyhow::Result<Self> {
-        let directory = beside.join(format!("mqbench-{}", std::process::id()));
+    pub(crate) async fn start(options: &ClusterOptions) -> anyhow::Result<Self> {
+        let (binaries, flush) = (options.binaries()?, &options.flush);
+        let directory = options.directory.join(format!("mqbench-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         let ports = free_ports(1 + 2 * REPLICAS)?;
         let namesrv = format!("127.0.0.1:{}", ports[0]);
@@ -65,11 +82,10 @@ impl Cluster {
             );
             std::fs::write(directory.join(format!("n{n}.conf")), text)?;
         }
-        let name_server = spawn(binaries, "mqnamesrv", &file)?;
+        let name_server = spawn(&binaries, "mqnamesrv", &file)?;
         let client = Client::start(ClientConfig::new(&namesrv))?;
         let admin = Admin::new(&client);
         let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let binaries = binaries.to_owned();
         let mut cluster =
             Self { namesrv, directory, binaries, addresses, brokers: Vec::new(), name_server, client, admin };
         for number in 0..REPLICAS {

@@ -6,14 +6,13 @@
 mod load;
 mod proof;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use client::{Client, ClientConfig, Producer, ProducerConfig};
 use hdrhistogram::Histogram;
 
-use crate::cluster::{Cluster, binaries};
+use crate::cluster::{Cluster, ClusterOptions};
 use load::Load;
 
 /// Sends that begin right after the leader is gone: the first of them that is acknowledged ends the gap.
@@ -38,21 +37,13 @@ pub(crate) struct Options {
     /// Message body in bytes.
     #[arg(long, default_value_t = 1024)]
     size: usize,
-    /// SYNC_FLUSH or ASYNC_FLUSH.
-    #[arg(long, default_value = "SYNC_FLUSH")]
-    flush: String,
-    /// Where mqnamesrv and mqbroker are; by default beside this program.
-    #[arg(long)]
-    binaries: Option<PathBuf>,
-    /// Where stores go; a directory of its own is made there and removed at the end.
-    #[arg(long, default_value_os_t = std::env::temp_dir())]
-    directory: PathBuf,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 /// Runs all of it and prints what came of it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let binaries = binaries(options.binaries.as_deref())?;
-    let mut cluster = Cluster::start(&binaries, &options.directory, &options.flush).await?;
+    let mut cluster = Cluster::start(&options.cluster).await?;
     let load = Load::start(&cluster.namesrv, options.in_flight, options.size).await?;
     let (mut killed, mut handed) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
     for _ in 0..options.hand_overs {
