@@ -82,13 +82,6 @@ impl<'a> Stage<'a> {
             ("brokerId", "0".to_owned()),
             ("brokerRole", "ASYNC_MASTER".to_owned()),
             ("flushDiskType", "ASYNC_FLUSH".to_owned()),
-            ("brokerIP1", "127.0.0.1".to_owned()),
-            ("brokerIP2", "127.0.0.1".to_owned()),
-            ("listenPort", port.to_string()),
-            ("haListenPort", (port + 1).to_string()),
-            ("namesrvAddr", self.namesrv()),
-            ("storePathRootDir", store.display().to_string()),
-            ("storePathCommitLog", store.join("commitlog").display().to_string()),
             ("mappedFileSizeCommitLog", COMMIT_LOG_SEGMENT_BYTES.to_string()),
             ("maxHashSlotNum", "20000".to_owned()),
             ("maxIndexNum", "80000".to_owned()),
@@ -97,11 +90,8 @@ impl<'a> Stage<'a> {
             ("registerNameServerPeriod", "10000".to_owned()),
             ("waitTimeMillsInSendQueue", "5000".to_owned()),
             ("osPageCacheBusyTimeOutMills", "10000".to_owned()),
-            // How full this machine's disk is shall not decide what is deleted or refused.
-            ("diskMaxUsedSpaceRatio", "95".to_owned()),
-            ("diskSpaceCleanForciblyRatio", "98".to_owned()),
-            ("diskSpaceWarningLevelRatio", "99".to_owned()),
         ]);
+        all.extend(settings(self.on_this_host(store, port)));
         if matches!(server.flavour, Flavour::Java(version) if version.starts_with('5')) {
             // Its timer log is allocated ahead, and delay levels do not use it.
             all.push(("mappedFileSizeTimerLog".to_owned(), (4 << 20).to_string()));
@@ -129,7 +119,13 @@ impl<'a> Stage<'a> {
         let store = directory.join(format!("store-{name}"));
         let place = Place { run: self.run, directory, store: &store, namesrv: self.namesrv };
         let mut server = Server::new(name, Role::Broker, flavour, port, place);
-        let more = [
+        server.settings = overlaid(settings, &self.on_this_host(&store, port));
+        Ok(server)
+    }
+
+    /// What one host forces apart.
+    fn on_this_host(&self, store: &Path, port: u16) -> [(&'static str, String); 10] {
+        [
             ("brokerIP1", "127.0.0.1".to_owned()),
             ("brokerIP2", "127.0.0.1".to_owned()),
             ("listenPort", port.to_string()),
@@ -137,12 +133,11 @@ impl<'a> Stage<'a> {
             ("namesrvAddr", self.namesrv()),
             ("storePathRootDir", store.display().to_string()),
             ("storePathCommitLog", store.join("commitlog").display().to_string()),
+            // How full this machine's disk is shall not decide what is deleted or refused.
             ("diskMaxUsedSpaceRatio", "95".to_owned()),
             ("diskSpaceCleanForciblyRatio", "98".to_owned()),
             ("diskSpaceWarningLevelRatio", "99".to_owned()),
-        ];
-        server.settings = overlaid(settings, &more);
-        Ok(server)
+        ]
     }
 
     /// Where some broker of the row listens.
