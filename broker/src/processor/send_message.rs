@@ -55,8 +55,8 @@ pub fn send(node: &Arc<Node>, connection: &Arc<Connection>, request: RemotingCom
 
 /// Refuses a send of which nothing was kept; in a group, another replica may take it.
 fn refuse(node: &Node, connection: &Arc<Connection>, request: RemotingCommand, error: BrokerError) {
-    if let (BrokerError::Store(refusal), Some(group)) = (&error, &node.group)
-        && group.may_go_elsewhere(refusal)
+    if let Some(group) = &node.group
+        && group.may_go_elsewhere(&error)
     {
         return group.forwarder.take_back(Caller::of(connection, &request), request);
     }

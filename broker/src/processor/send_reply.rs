@@ -43,13 +43,14 @@ impl SendReply {
         let put = match result {
             Ok(put) => put,
             Err(error) => {
+                let error = BrokerError::Store(error);
                 if let (Some(request), Some(group)) = (self.request, &self.node.group)
                     && group.may_go_elsewhere(&error)
                 {
                     return group.forwarder.take_back(self.caller, *request);
                 }
                 tracing::warn!(topic = self.topic.name(), %error, "a message was not stored");
-                return self.caller.answer(Err(BrokerError::Store(error)));
+                return self.caller.answer(Err(error));
             }
         };
         self.count(put.physical_offsets.len() as u64);

@@ -241,10 +241,11 @@ impl Group {
     }
 
     /// Whether another replica may take what this one refused with these words, before anything of it was kept.
-    pub(crate) fn may_go_elsewhere(&self, refusal: &StoreError) -> bool {
+    pub(crate) fn may_go_elsewhere(&self, refusal: &BrokerError) -> bool {
         match refusal {
-            StoreError::ShuttingDown => true,
-            StoreError::DiskFull { .. } => self.room.look_for_some(&self.standing),
+            // The log took neither the message nor the topic that had to be made for it.
+            BrokerError::NotLeader | BrokerError::Store(StoreError::ShuttingDown) => true,
+            BrokerError::Store(StoreError::DiskFull { .. }) => self.room.look_for_some(&self.standing),
             _ => false,
         }
     }
