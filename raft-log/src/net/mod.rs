@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod exchange;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod server;
