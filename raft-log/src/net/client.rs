@@ -17,12 +17,13 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::codec::{self, PlainVote};
 use crate::envelope::EntryId;
 use crate::net::connection::Connection;
-use crate::net::exchange::{AppendResult, Exchange};
+use crate::net::exchange::{AppendResult, Exchange, Kept};
 use crate::net::frame::{Control, Controlled, FrameType, PlainTransfer, PlainVoteRequest};
 use crate::net::handshake::{CallError, Caller, Channel};
 use crate::net::snapshot::send_snapshot;
@@ -51,36 +52,33 @@ impl RaftNetworkFactory<Types> for Network {
     type Network = Client;
 
     async fn new_client(&mut self, target: u64, node: &Node) -> Client {
-        Client {
-            shared: self.shared.clone(),
-            caller: self.caller.clone(),
-            target,
-            node: node.clone(),
-            append: None,
-            control: self.controls.entry(target).or_default().clone(),
-        }
+        let way =
+            Way { shared: self.shared.clone(), caller: self.caller.clone(), target, node: node.clone() };
+        let control = self.controls.entry(target).or_default().clone();
+        Client { way, append: None, connecting: None, control }
     }
 }
 
 /// Calls one peer.
 pub(crate) struct Client {
+    pub(super) way: Way,
+    /// The connection for entries or heartbeats, while no stream uses it.
+    pub(super) append: Option<Kept>,
+    /// One that is being made. Who began it may have given up since: the next one goes on waiting.
+    connecting: Option<JoinHandle<Result<Connection, CallError>>>,
+    control: Arc<Mutex<Option<Connection>>>,
+}
+
+/// How a peer is reached.
+#[derive(Clone)]
+pub(super) struct Way {
     pub(super) shared: Arc<Shared>,
     caller: Caller,
     target: u64,
     node: Node,
-    /// The connection for entries or heartbeats, while no stream uses it.
-    pub(super) append: Option<Connection>,
-    control: Arc<Mutex<Option<Connection>>>,
 }
 
-impl Client {
-    async fn append_connection(&mut self) -> Result<Connection, RPCError<Types>> {
-        match self.append.take() {
-            Some(connection) => Ok(connection),
-            None => self.connect(Channel::Append).await.map_err(|error| self.unreachable(&error)),
-        }
-    }
-
+impl Way {
     async fn connect(&self, channel: Channel) -> Result<Connection, CallError> {
         let node = self.known()?;
         let remembered = self.shared.memory.acknowledged(node.store);
@@ -103,29 +101,72 @@ impl Client {
         known.ok_or(CallError::Unknown)
     }
 
+    /// Calls over a control connection. One that went stale since it was last used is replaced once. Whatever was asked, a
+    /// connection that was made is kept.
+    async fn call(
+        &self,
+        kept: &Mutex<Option<Connection>>,
+        bytes: &[u8],
+        is_given_up: impl Fn() -> bool,
+    ) -> Result<Controlled, CallError> {
+        let mut kept = kept.lock().await;
+        if is_given_up() {
+            return Err(CallError::TimedOut);
+        }
+        if let Some(mut connection) = kept.take()
+            && let Ok(answer) = call(&mut connection, bytes).await
+        {
+            *kept = Some(connection);
+            return Ok(answer);
+        }
+        let connection = kept.insert(self.connect(Channel::Control).await?);
+        if is_given_up() {
+            return Err(CallError::TimedOut);
+        }
+        let answer = call(connection, bytes).await;
+        if answer.is_err() {
+            *kept = None;
+        }
+        answer
+    }
+
     fn unreachable(&self, error: &CallError) -> RPCError<Types> {
         tracing::debug!(node = self.target, %error, "peer unreachable");
         RPCError::Unreachable(Unreachable::from_string(error.to_string()))
     }
+}
 
-    /// Calls over the shared control connection. A connection that went stale since it was last used is replaced once.
+impl Client {
+    /// A connection for requests to append. Only a heartbeat takes one on which answers are still to come.
+    async fn append_connection(&mut self, is_heartbeat: bool) -> Result<Kept, RPCError<Types>> {
+        if let Some(mut kept) = self.append.take()
+            && kept.catch_up()
+            && (is_heartbeat || kept.owed == 0)
+        {
+            return Ok(kept);
+        }
+        let connecting = self.connecting.get_or_insert_with(|| {
+            let way = self.way.clone();
+            tokio::spawn(async move { way.connect(Channel::Append).await })
+        });
+        let connected = connecting.await.unwrap_or(Err(CallError::TimedOut));
+        self.connecting = None;
+        connected.map(Kept::new).map_err(|error| self.way.unreachable(&error))
+    }
+
+    /// Calls over the shared control connection, in a task of its own: openraft gives a vote up after the shortest time until
+    /// an election, and a connection that takes longer would be begun anew by every candidate, and never be there.
     async fn control(&self, request: &Control, patience: Duration) -> Result<Controlled, RPCError<Types>> {
         let bytes = codec::encode("request", request).map_err(|error| network_error(error.to_string()))?;
-        let call = async {
-            let mut kept = self.control.lock().await;
-            if let Some(mut connection) = kept.take()
-                && let Ok(answer) = call(&mut connection, &bytes).await
-            {
-                *kept = Some(connection);
-                return Ok(answer);
-            }
-            let mut connection = self.connect(Channel::Control).await?;
-            let answer = call(&mut connection, &bytes).await?;
-            *kept = Some(connection);
-            Ok(answer)
-        };
-        let outcome = tokio::time::timeout(patience, call).await.unwrap_or(Err(CallError::TimedOut));
-        outcome.map_err(|error| self.unreachable(&error))
+        let (way, kept) = (self.way.clone(), self.control.clone());
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let call = way.call(&kept, &bytes, || tell.is_closed());
+            let outcome = tokio::time::timeout(patience, call).await.unwrap_or(Err(CallError::TimedOut));
+            let _ = tell.send(outcome);
+        });
+        let outcome = told.await.unwrap_or(Err(CallError::TimedOut));
+        outcome.map_err(|error| self.way.unreachable(&error))
     }
 
     async fn ask_for_vote(
@@ -193,10 +234,12 @@ impl RaftNetworkV2<Types> for Client {
                 let nothing: BoxStream<'s, AppendResult> = Box::pin(stream::empty());
                 return Ok(nothing);
             };
-            let connection = self.append_connection().await?;
+            // openraft sends a heartbeat as a stream of one request without entries, and any other as a stream without an end.
+            let is_heartbeat = first.entries.is_empty() && input.size_hint().1 == Some(0);
+            let connection = self.append_connection(is_heartbeat).await?;
             let patience = option.soft_ttl().max(APPEND_PATIENCE);
             let requests = stream::iter([first]).chain(input);
-            let exchange = Exchange::begin(self, connection, requests, patience);
+            let exchange = Exchange::begin(self, connection, requests, is_heartbeat, patience);
             let answers: BoxStream<'s, AppendResult> =
                 Box::pin(stream::unfold(exchange, |mut exchange| async move {
                     Some((exchange.next().await?, exchange))
@@ -229,15 +272,15 @@ impl RaftNetworkV2<Types> for Client {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let send = async {
-            let mut connection = self.connect(Channel::Control).await?;
-            send_snapshot(&self.shared.log, &mut connection, &vote, &snapshot).await
+            let mut connection = self.way.connect(Channel::Control).await?;
+            send_snapshot(&self.way.shared.log, &mut connection, &vote, &snapshot).await
         };
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = send => match sent {
                 Ok(vote) => Ok(SnapshotResponse::new(vote.into())),
                 Err(error) => {
-                    tracing::warn!(node = self.target, %error, "snapshot not sent");
+                    tracing::warn!(node = self.way.target, %error, "snapshot not sent");
                     Err(StreamingError::Unreachable(Unreachable::from_string(error.to_string())))
                 }
             },

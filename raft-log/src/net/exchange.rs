@@ -1,11 +1,14 @@
 //! Requests to append on their way to a peer, and the answers on their way back.
+//!
+//! openraft gives a heartbeat up after one interval. Where an answer takes longer than that, the connection stays: the peer has
+//! heard the heartbeat, and its answer stands for the next one (docs/adr/0012).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::error::{RPCError, Unreachable};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 
@@ -24,9 +27,41 @@ pub(crate) type AppendResult = Result<StreamAppendResult<Types>, RPCError<Types>
 /// The writing side of a stream: it ends with the writer when every request is sent.
 type Sending = BoxFuture<'static, Result<Writer, std::io::Error>>;
 
-/// Requests going out and answers coming in, side by side.
+/// Answers that nobody waits for any more; a peer that owes more is not there.
+const OWED_MAX: u64 = 64;
+
+/// A connection between two streams of requests.
+pub(super) struct Kept {
+    connection: Connection,
+    /// Answers that are still to come to heartbeats that were given up.
+    pub(super) owed: u64,
+}
+
+impl Kept {
+    /// A new one.
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, owed: 0 }
+    }
+
+    /// Takes the answers that came meanwhile; false when the connection is over.
+    pub(super) fn catch_up(&mut self) -> bool {
+        while self.owed > 0 {
+            match self.connection.reader.read().now_or_never().map(judge) {
+                None => return true,
+                Some(Ok(Ok(_))) => self.owed -= 1,
+                Some(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Requests going out and answers coming in, side by side. A heartbeat that is given up leaves its connection to the next.
 pub(super) struct Exchange<'s> {
     client: &'s mut Client,
+    is_heartbeat: bool,
+    /// Answers that come before those to the requests of this exchange.
+    owed: u64,
     reader: Option<Reader>,
     sending: Option<Sending>,
     /// The writer, once all requests went out.
@@ -87,15 +122,19 @@ impl<'s> Exchange<'s> {
     /// Begins to send over a connection that nobody uses.
     pub(super) fn begin(
         client: &'s mut Client,
-        Connection { reader, writer }: Connection,
+        Kept { connection: Connection { reader, writer }, owed }: Kept,
         requests: impl Stream<Item = AppendEntriesRequest<Types>> + Unpin + Send + 'static,
+        is_heartbeat: bool,
         patience: Duration,
     ) -> Self {
-        let acknowledged = client.shared.memory.of(client.known().map_or(0, |node| node.store));
+        let way = &client.way;
+        let acknowledged = way.shared.memory.of(way.known().map_or(0, |node| node.store));
         let open = Arc::new(AtomicU64::new(0));
-        let sending = send_all(client.shared.clone(), writer, requests, open.clone());
+        let sending = send_all(way.shared.clone(), writer, requests, open.clone());
         Self {
             client,
+            is_heartbeat,
+            owed,
             reader: Some(reader),
             sending: Some(Box::pin(sending)),
             writer: None,
@@ -126,11 +165,18 @@ impl<'s> Exchange<'s> {
         }
     }
 
+    /// Leaves the connection to the next exchange, if it is whole.
+    fn keep(&mut self) {
+        if let (Some(reader), Some(writer)) = (self.reader.take(), self.writer.take()) {
+            let owed = self.owed + self.open.load(Ordering::Relaxed);
+            self.client.append = Some(Kept { connection: Connection { reader, writer }, owed });
+        }
+    }
+
     async fn wait(&mut self) -> Option<AppendResult> {
         loop {
             if self.open.load(Ordering::Relaxed) == 0 && self.writer.is_some() {
-                let (reader, writer) = (self.reader.take()?, self.writer.take()?);
-                self.client.append = Some(Connection { reader, writer });
+                self.keep();
                 return None;
             }
             let reader = self.reader.as_mut()?;
@@ -158,6 +204,14 @@ impl<'s> Exchange<'s> {
                     self.is_late = is_due;
                 }
             }
+        }
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.is_heartbeat && self.owed + self.open.load(Ordering::Relaxed) <= OWED_MAX {
+            self.keep();
         }
     }
 }

@@ -4,6 +4,7 @@ mod catching_up;
 mod damage;
 mod forming;
 mod group;
+mod links;
 mod stale;
 
 use std::collections::BTreeSet;
