@@ -56,6 +56,15 @@ impl Journal {
         }
     }
 
+    /// Makes what of a change is about topics or groups that are not there: what somebody wanted to make by the way never takes
+    /// the place of what an administrator made meanwhile. Whether anything was left to make.
+    pub fn make(&self, command: MetadataCommand) -> Result<bool, BrokerError> {
+        match self {
+            Self::Files(files) => files.make(command),
+            Self::Group(group) => group.make(command),
+        }
+    }
+
     /// Notes how far a group has consumed: the same change as `CommitOffsets`, without building a command for it.
     pub fn commit_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) {
         match self {
@@ -193,16 +202,25 @@ impl FileJournal {
     /// Makes one change, and returns when it is kept. Nobody sees a topic or group before that: a crash must not take back
     /// what somebody saw. What a full disk refuses is served all the same, and whoever asked for it is told.
     pub fn propose(&self, command: &MetadataCommand) -> Result<(), BrokerError> {
+        self.change(&mut self.saved.lock(), command)
+    }
+
+    fn make(&self, command: MetadataCommand) -> Result<bool, BrokerError> {
         let mut saved = self.saved.lock();
+        match self.metadata.missing_of(command) {
+            Some(missing) => self.change(&mut saved, &missing).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn change(&self, saved: &mut Saved, command: &MetadataCommand) -> Result<(), BrokerError> {
         let kept = match command {
             MetadataCommand::PutTopics { .. } | MetadataCommand::DeleteTopic { .. } => {
-                self.save_topics(&self.metadata.topics_after(command), &mut saved)
+                self.save_topics(&self.metadata.topics_after(command), saved)
             }
             MetadataCommand::PutGroups { .. }
             | MetadataCommand::DeleteGroup { .. }
-            | MetadataCommand::Forbid { .. } => {
-                self.save_groups(&self.metadata.groups_after(command), &mut saved)
-            }
+            | MetadataCommand::Forbid { .. } => self.save_groups(&self.metadata.groups_after(command), saved),
             _ => Ok(()),
         };
         self.metadata.apply(command);
@@ -308,6 +326,27 @@ mod tests {
         let (metadata, _) = open(&disk);
         assert_eq!(metadata.offsets.get("G", "T", 0), Some(5));
         assert_eq!(metadata.delays.get(1), Some(3));
+    }
+
+    #[test]
+    fn what_is_made_by_the_way_leaves_what_is_there_as_it_is() {
+        let (metadata, journal) = open(&Arc::new(MemDisk::new()));
+        let stamp = journal.stamp();
+        let topics = |queues| ["T", "U"].map(|name| TopicConfig::new(name, queues, queues, 6)).to_vec();
+        let groups = |retries| {
+            vec![SubscriptionGroupConfig { retry_max_times: retries, ..SubscriptionGroupConfig::new("G") }]
+        };
+        let administrators = topics(16).into_iter().take(1).collect();
+        journal.propose(&MetadataCommand::PutTopics { configs: administrators, stamp }).expect("kept");
+        journal.propose(&MetadataCommand::PutGroups { configs: groups(3), stamp }).expect("kept");
+        let by_the_way = MetadataCommand::PutTopics { configs: topics(4), stamp };
+        assert!(journal.make(by_the_way.clone()).expect("kept"));
+        assert_eq!(["T", "U"].map(|name| metadata.topic(name).expect("there").queues()), [16, 4]);
+        assert!(!journal.make(by_the_way).expect("nothing to do"));
+        assert!(
+            !journal.make(MetadataCommand::PutGroups { configs: groups(16), stamp }).expect("nothing to do")
+        );
+        assert_eq!(metadata.group("G").expect("there").config.retry_max_times, 3);
     }
 
     /// Found by jepsen (single-sync, register, power-all): a queue count that was read was gone after a power cut.

@@ -121,6 +121,19 @@ impl Node {
         Ok(())
     }
 
+    /// Adds those of these topics that are missing, and returns when the name servers know them.
+    pub fn make_topics(&self, configs: Vec<TopicConfig>) -> Result<(), BrokerError> {
+        if self.journal.make(MetadataCommand::PutTopics { configs, stamp: self.journal.stamp() })? {
+            self.register_and_wait();
+        }
+        Ok(())
+    }
+
+    /// Adds those of these consumer groups that are missing.
+    pub fn make_groups(&self, configs: Vec<SubscriptionGroupConfig>) -> Result<(), BrokerError> {
+        self.journal.make(MetadataCommand::PutGroups { configs, stamp: self.journal.stamp() }).map(|_| ())
+    }
+
     /// Registers at all name servers, and returns when those that answer have answered.
     pub fn register_and_wait(&self) {
         let ticket = self.rounds.ask();
@@ -141,7 +154,7 @@ impl Node {
             return Ok(topic);
         }
         let config = TopicConfig { topic_sys_flag: sys_flag, ..TopicConfig::new(name, queues, queues, perm) };
-        self.put_topics(vec![config])?;
+        self.make_topics(vec![config])?;
         let max = self.config.get().broker.topics_max;
         self.metadata.topic(name).ok_or(BrokerError::TableFull { what: "topics", max })
     }
@@ -152,7 +165,7 @@ impl Node {
             return Ok(group);
         }
         self.check_new_group(name)?;
-        self.put_groups(vec![SubscriptionGroupConfig::new(name)])?;
+        self.make_groups(vec![SubscriptionGroupConfig::new(name)])?;
         self.metadata.group(name).ok_or_else(|| self.groups_full())
     }
 
@@ -163,14 +176,6 @@ impl Node {
             return Err(BrokerError::GroupUnknown { group: name.to_owned() });
         }
         Ok(protocol::topic::validate_group(name)?)
-    }
-
-    /// Adds or changes consumer groups.
-    pub fn put_groups(&self, configs: Vec<SubscriptionGroupConfig>) -> Result<(), BrokerError> {
-        if configs.is_empty() {
-            return Ok(());
-        }
-        self.journal.propose(&MetadataCommand::PutGroups { configs, stamp: self.journal.stamp() })
     }
 
     /// What is said when a group was put and is not there.

@@ -64,6 +64,22 @@ impl Metadata {
         self.members.clear();
     }
 
+    /// What of a change is about topics or groups that are not there; nothing when all are.
+    pub fn missing_of(&self, mut command: MetadataCommand) -> Option<MetadataCommand> {
+        let is_left = match &mut command {
+            MetadataCommand::PutTopics { configs, .. } => {
+                configs.retain(|config| self.topic(&config.topic_name).is_none());
+                !configs.is_empty()
+            }
+            MetadataCommand::PutGroups { configs, .. } => {
+                configs.retain(|config| self.group(&config.group_name).is_none());
+                !configs.is_empty()
+            }
+            _ => true,
+        };
+        is_left.then_some(command)
+    }
+
     /// The topics as they will be after a change.
     pub fn topics_after(&self, command: &MetadataCommand) -> TopicTable {
         let mut topics = self.topics.read().clone();

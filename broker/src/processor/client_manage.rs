@@ -65,7 +65,7 @@ fn make_groups(node: &Node, data: &HeartbeatData) -> Result<(), BrokerError> {
         }
         allowed.push(consumer);
     }
-    node.put_groups(missing)?;
+    node.make_groups(missing)?;
     let mut retry_topics = Vec::new();
     for consumer in allowed {
         let group = node.metadata.group(&consumer.group_name).ok_or_else(|| node.groups_full())?;
@@ -77,7 +77,7 @@ fn make_groups(node: &Node, data: &HeartbeatData) -> Result<(), BrokerError> {
             retry_topics.push(TopicConfig { topic_sys_flag: sys_flag, ..config });
         }
     }
-    node.put_topics(retry_topics)
+    node.make_topics(retry_topics)
 }
 
 fn register(

@@ -74,7 +74,7 @@ fn make_topic_and_send(
     let job = Box::new(move || {
         let name = config.topic_name.clone();
         let sent = node_there
-            .put_topics(vec![config])
+            .make_topics(vec![config])
             .and_then(|()| place(&node_there, &connection_there, &request));
         match sent {
             Ok(Placed::Put) => {}

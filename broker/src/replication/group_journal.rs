@@ -83,6 +83,15 @@ impl GroupJournal {
         result.take().unwrap_or(Err(BrokerError::OutcomeUnknown))
     }
 
+    /// Proposes what of a change is about topics or groups that are not there; whether anything was. Between this
+    /// look and the entry an administrator's own change may come, and is overwritten then.
+    pub(crate) fn make(&self, command: MetadataCommand) -> Result<bool, BrokerError> {
+        match self.metadata.missing_of(command) {
+            Some(missing) => self.propose_and_wait(&missing).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Notes a one-way commit.
     pub(crate) fn note_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) {
         if !self.standing.leads()
