@@ -373,10 +373,11 @@ impl ConsumeQueue {
         to: u64,
         holds: &dyn Fn(u64, &Unit) -> Result<bool, StoreError>,
     ) -> Result<u64, StoreError> {
+        let mut reader = self.files.reader();
         let (mut low, mut high) = (from, to);
         while low < high {
             let middle = low + (high - low) / 2;
-            if holds(middle, &self.files.unit(middle)?)? {
+            if holds(middle, &reader.unit(middle)?)? {
                 high = middle;
             } else {
                 low = middle + 1;

@@ -163,9 +163,12 @@ impl QueueFiles {
 
     /// Reads one unit; blank where there is none.
     pub(crate) fn unit(&self, at: u64) -> Result<Unit, StoreError> {
-        let mut units = Vec::with_capacity(1);
-        self.read(at, 1, &mut units)?;
-        Ok(units.pop().unwrap_or(Unit::BLANK))
+        self.reader().unit(at)
+    }
+
+    /// Reads unit after unit.
+    pub(crate) fn reader(&self) -> UnitReader<'_> {
+        UnitReader { files: self, file: None }
     }
 
     /// Writes units from unit `from` on, making files as they are needed. A queue that begins inside its first file gets
@@ -234,9 +237,12 @@ impl QueueFiles {
         let (first, limit) = self.span();
         let mut at = end.max(first);
         let mut units = Vec::new();
+        // As a rule there is nothing to blank.
+        let mut count = STACK_UNITS;
         while at < limit {
             units.clear();
-            self.read(at, CHUNK_UNITS as usize, &mut units)?;
+            self.read(at, count, &mut units)?;
+            count = CHUNK_UNITS as usize;
             let written = units.iter().take_while(|unit| !unit.is_blank()).count() as u64;
             if written == 0 {
                 break;
@@ -390,6 +396,30 @@ impl QueueFiles {
 
     fn path(&self, start: u64) -> PathBuf {
         self.directory.join(format!("{start:020}"))
+    }
+}
+
+/// Looks at many units, one after the other, and opens each file once for that, however few may stay open.
+pub(crate) struct UnitReader<'f> {
+    files: &'f QueueFiles,
+    file: Option<(u64, Arc<dyn DiskFile>)>,
+}
+
+impl UnitReader<'_> {
+    /// Reads one unit; blank where there is none.
+    pub(crate) fn unit(&mut self, at: u64) -> Result<Unit, StoreError> {
+        let position = at * UNIT_BYTES;
+        let start = position - position % self.files.file_bytes;
+        let file = match self.file.take() {
+            Some((open, file)) if open == start => file,
+            _ => self.files.file(start)?,
+        };
+        let mut bytes = [0; UNIT];
+        let read = file
+            .read_at(position - start, &mut bytes)
+            .map_err(|error| DiskError::io("read", &self.files.path(start), error))?;
+        self.file = Some((start, file));
+        Ok(if read == UNIT { Unit::decode(&bytes) } else { Unit::BLANK })
     }
 }
 
