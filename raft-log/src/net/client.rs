@@ -101,35 +101,6 @@ impl Way {
         known.ok_or(CallError::Unknown)
     }
 
-    /// Calls over a control connection. One that went stale since it was last used is replaced once. Whatever was asked, a
-    /// connection that was made is kept.
-    async fn call(
-        &self,
-        kept: &Mutex<Option<Connection>>,
-        bytes: &[u8],
-        is_given_up: impl Fn() -> bool,
-    ) -> Result<Controlled, CallError> {
-        let mut kept = kept.lock().await;
-        if is_given_up() {
-            return Err(CallError::TimedOut);
-        }
-        if let Some(mut connection) = kept.take()
-            && let Ok(answer) = call(&mut connection, bytes).await
-        {
-            *kept = Some(connection);
-            return Ok(answer);
-        }
-        let connection = kept.insert(self.connect(Channel::Control).await?);
-        if is_given_up() {
-            return Err(CallError::TimedOut);
-        }
-        let answer = call(connection, bytes).await;
-        if answer.is_err() {
-            *kept = None;
-        }
-        answer
-    }
-
     fn unreachable(&self, error: &CallError) -> RPCError<Types> {
         tracing::debug!(node = self.target, %error, "peer unreachable");
         RPCError::Unreachable(Unreachable::from_string(error.to_string()))
@@ -161,7 +132,8 @@ impl Client {
         let (way, kept) = (self.way.clone(), self.control.clone());
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
-            let call = way.call(&kept, &bytes, || tell.is_closed());
+            let connect = way.connect(Channel::Control);
+            let call = call_over(&kept, connect, &bytes, || tell.is_closed());
             let outcome = tokio::time::timeout(patience, call).await.unwrap_or(Err(CallError::TimedOut));
             let _ = tell.send(outcome);
         });
@@ -183,6 +155,34 @@ impl Client {
             }
         }
     }
+}
+
+/// Calls over a control connection. One that went stale since it was last used is replaced once, and one that was made is kept
+/// whatever was asked; but never one on which an answer is still to come: it would be taken for the next one's.
+async fn call_over(
+    kept: &Mutex<Option<Connection>>,
+    connect: impl Future<Output = Result<Connection, CallError>>,
+    bytes: &[u8],
+    is_given_up: impl Fn() -> bool,
+) -> Result<Controlled, CallError> {
+    let mut kept = kept.lock().await;
+    if is_given_up() {
+        return Err(CallError::TimedOut);
+    }
+    if let Some(mut connection) = kept.take()
+        && let Ok(answer) = call(&mut connection, bytes).await
+    {
+        *kept = Some(connection);
+        return Ok(answer);
+    }
+    let mut connection = connect.await?;
+    if is_given_up() {
+        *kept = Some(connection);
+        return Err(CallError::TimedOut);
+    }
+    let answer = call(&mut connection, bytes).await?;
+    *kept = Some(connection);
+    Ok(answer)
 }
 
 async fn call(connection: &mut Connection, bytes: &[u8]) -> Result<Controlled, CallError> {
@@ -317,5 +317,62 @@ impl RaftNetworkV2<Types> for Client {
     fn backoff(&self) -> Option<Backoff> {
         let steps = [50, 100, 200, 300, 500].map(Duration::from_millis);
         Some(Backoff::new(steps.into_iter().chain(std::iter::repeat(Duration::from_millis(500)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const FRAME_BYTES_MAX: usize = 1024;
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn words(term: u64) -> Vec<u8> {
+        let vote = PlainVote { term, node: 1, is_committed: false };
+        codec::encode("answer", &Controlled::Installed(vote)).unwrap()
+    }
+
+    /// A peer that answers with what it was asked, a request late: the first when the second came.
+    async fn late_peer(listener: TcpListener) {
+        let mut connections = Vec::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.push(tokio::spawn(async move {
+                let mut connection = Connection::over(stream, FRAME_BYTES_MAX).unwrap();
+                let (_, mut asked) = connection.reader.read().await.unwrap();
+                while let Ok((_, next)) = connection.reader.read().await {
+                    connection.writer.write(FrameType::Controlled, &asked).await.unwrap();
+                    asked = next;
+                }
+            }));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(late_peer(listener));
+        let kept = Mutex::new(None);
+        for term in 1..=2 {
+            let connect = async { Ok(Connection::connect(&address, FRAME_BYTES_MAX, PATIENCE).await?) };
+            let request = words(term);
+            let call = call_over(&kept, connect, &request, || false);
+            let outcome = tokio::time::timeout(Duration::from_millis(100), call).await;
+            assert!(outcome.is_err(), "{term}: the peer has not answered this, but {outcome:?} came");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_gave_up_while_it_connected_leaves_the_connection_to_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let kept = Mutex::new(None);
+        let looked = std::cell::Cell::new(false);
+        let connect = async { Ok(Connection::connect(&address, FRAME_BYTES_MAX, PATIENCE).await?) };
+        let outcome = call_over(&kept, connect, &words(1), || looked.replace(true)).await;
+        assert!(matches!(outcome, Err(CallError::TimedOut)) && kept.lock().await.is_some());
     }
 }
