@@ -190,6 +190,7 @@ impl Injector {
                 Err(why) => Ok(Struck::skipped(why)),
             },
             FaultKind::CutElected => elected::cut_elected(self, step),
+            FaultKind::PowerElectors => elected::cut_power_of_electors(self, step),
             FaultKind::Transfer => group::transfer(self, &scene, dice),
             FaultKind::Replace => group::replace(self, &scene, dice),
             FaultKind::RetentionLag => group::retention_lag(self, &scene, dice),
@@ -223,6 +224,16 @@ impl Injector {
         }
         self.recorder.complete(Event::NEMESIS, op, &Ended::Ok(Answer::End(before)));
         Ok(())
+    }
+
+    /// Notes what a broker says of its term just before something is done to it.
+    pub(super) fn look_at_standing(&self, member: Member) {
+        let op = self.recorder.invoke(Event::NEMESIS, Call::Standing { node: member });
+        let ended = match self.block_on(self.probe.standing(member)) {
+            Some(standing) => Ended::Ok(Answer::Standing { term: standing.term, leads: standing.serves }),
+            None => Ended::Unknown("no answer".to_owned()),
+        };
+        self.recorder.complete(Event::NEMESIS, op, &ended);
     }
 
     /// Who is who right now.

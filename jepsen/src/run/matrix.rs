@@ -47,6 +47,7 @@ const NIGHTLY: &[Row] = &[
     (Mode::Raft, Kind::Log, "reset-storm,half-open,thin-links", 300, 1_000),
     (Mode::Raft, Kind::Log, "power-one,power-leader,power-two,power-all", 300, 1_000),
     (Mode::Raft, Kind::Log, "power-all", 300, 10_000),
+    (Mode::Raft, Kind::Log, "power-electors", 300, 1_000),
     (Mode::Raft, Kind::Log, "wipe-follower,stale-follower", 300, 1_000),
     (Mode::Raft, Kind::Log, "bitflip-follower,truncate-follower", 300, 1_000),
     (Mode::Raft, Kind::Log, "fsync-eio-leader,fsync-eio-follower", 300, 1_000),

@@ -137,7 +137,11 @@ impl TestSettings {
     /// What the mode promises under these faults: the README's table.
     pub fn promise(&self) -> Promise {
         let struck = |test: fn(Whom) -> bool| {
-            self.nemesis.kinds().iter().any(|kind| matches!(kind, FaultKind::PowerCut(whom) if test(*whom)))
+            self.nemesis.kinds().iter().any(|kind| match kind {
+                FaultKind::PowerCut(whom) => test(*whom),
+                FaultKind::PowerElectors => test(Whom::Majority),
+                _ => false,
+            })
         };
         let loses = match self.mode {
             Mode::Raft | Mode::SingleSync => false,

@@ -88,6 +88,8 @@ pub enum FaultKind {
     Partition(Split),
     /// Slow links, and whoever is elected is cut off at once.
     CutElected,
+    /// Whoever elected a master loses its power before it hears of that master again.
+    PowerElectors,
     /// Bad links.
     Links(Weather),
     /// SIGKILL, and all that was not synced is gone.
@@ -129,6 +131,7 @@ const TABLE: &[(&str, FaultKind, bool)] = &[
     ("partition-leader-mute", FaultKind::Partition(Split::LeaderMute), true),
     ("partition-oneway", FaultKind::Partition(Split::OneWay), true),
     ("partition-elected", FaultKind::CutElected, false),
+    ("power-electors", FaultKind::PowerElectors, false),
     ("slow-links", FaultKind::Links(Weather::Slow), true),
     ("slow-leader", FaultKind::Links(Weather::SlowLeader), true),
     ("lossy-links", FaultKind::Links(Weather::Lossy), true),
@@ -181,7 +184,7 @@ impl FaultKind {
 
     /// Whether the store must stand on an image of its own.
     pub fn wants_image(self) -> bool {
-        matches!(self, Self::PowerCut(_) | Self::Refuse(Refusal::Full, _))
+        matches!(self, Self::PowerCut(_) | Self::PowerElectors | Self::Refuse(Refusal::Full, _))
     }
 
     /// Whether a process may end by itself while this fault is on, as the design demands.
