@@ -1,4 +1,4 @@
-//! Questions to servers that are not part of any history: who leads, is it ready, make a topic.
+//! Questions to servers that are not part of any workload: who leads, is it ready, make a topic.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use remoting::{ClientConfig, NoRequests, RemotingClient};
 use serde_json::Value;
 
 use super::plan::{Plan, Service};
+use crate::history::{Answer, Call, Ended, Recorder};
 use crate::net::Member;
 
 /// A question that is not answered in this time is not answered.
@@ -83,6 +84,16 @@ impl Probe {
         }
         let answers = asked.join_all().await;
         answers.into_iter().filter_map(|(member, standing)| Some((member, standing?))).collect()
+    }
+
+    /// Notes in the history what a replica says of its term.
+    pub async fn note_standing(&self, recorder: &Recorder, process: u32, member: Member) {
+        let op = recorder.invoke(process, Call::Standing { node: member });
+        let ended = match self.standing(member).await {
+            Some(standing) => Ended::Ok(Answer::Standing { term: standing.term, leads: standing.serves }),
+            None => Ended::Unknown("no answer".to_owned()),
+        };
+        recorder.complete(process, op, &ended);
     }
 
     /// The replica with the highest term among those that say that they lead.

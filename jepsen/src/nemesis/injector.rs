@@ -228,12 +228,7 @@ impl Injector {
 
     /// Notes what a broker says of its term just before something is done to it.
     pub(super) fn look_at_standing(&self, member: Member) {
-        let op = self.recorder.invoke(Event::NEMESIS, Call::Standing { node: member });
-        let ended = match self.block_on(self.probe.standing(member)) {
-            Some(standing) => Ended::Ok(Answer::Standing { term: standing.term, leads: standing.serves }),
-            None => Ended::Unknown("no answer".to_owned()),
-        };
-        self.recorder.complete(Event::NEMESIS, op, &ended);
+        self.block_on(self.probe.note_standing(&self.recorder, Event::NEMESIS, member));
     }
 
     /// Who is who right now.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::history::{Answer, Call, Ended};
 use crate::net::Member;
 use crate::workload::Field;
 
@@ -16,12 +15,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(super) async fn observe(field: Field, member: Member) {
     let process = field.process();
     while !field.stopped() {
-        let op = field.recorder.invoke(process, Call::Standing { node: member });
-        let ended = match field.probe.standing(member).await {
-            Some(standing) => Ended::Ok(Answer::Standing { term: standing.term, leads: standing.serves }),
-            None => Ended::Unknown("no answer".to_owned()),
-        };
-        field.recorder.complete(process, op, &ended);
+        field.probe.note_standing(&field.recorder, process, member).await;
         field.wait(PERIOD).await;
     }
 }
