@@ -1,7 +1,5 @@
 //! How a group begins: with a majority, once, whoever is missing and whoever tries.
 
-use std::collections::BTreeSet;
-
 use raft_log::{FlushMode, Founding, GroupError};
 
 use crate::group::{Group, Shape};
@@ -24,14 +22,8 @@ async fn two_of_three_form_a_group_and_the_third_gets_its_vote_when_it_comes() {
         group.voters_are(&[1, 2, 3]).await;
         group.converge().await;
         // From here on it is a group of three like any other: any one may go.
-        let leader = group.leader().await;
-        group.replica(leader).kill();
-        group.write_many(200, 100, 500).await;
-        group.replica(leader).start();
-        group.converge().await;
-        group.assert_identical();
-        let found: BTreeSet<u64> = group.numbers(absent).into_iter().collect();
-        assert!(numbers(0, 300).iter().all(|number| found.contains(number)));
+        group.outlive_the_leader(200, 100, 500).await;
+        group.assert_holds(absent, &numbers(0, 300));
     }
 }
 

@@ -393,6 +393,17 @@ impl Group {
         written.into_iter().filter(|(_, proposed)| *proposed > 1).map(|(number, _)| number).collect()
     }
 
+    /// Kills the leader, writes on without it, and has it back with the same bytes as everybody; who it was.
+    pub async fn outlive_the_leader(&mut self, from: u64, count: u64, bytes: usize) -> u64 {
+        let leader = self.leader().await;
+        self.replica(leader).kill();
+        self.write_many(from, count, bytes).await;
+        self.replica(leader).start();
+        self.converge().await;
+        self.assert_identical();
+        leader
+    }
+
     /// Waits until every running replica applied what the leader has.
     pub async fn converge(&self) {
         // On a busy machine a leader may lose the lead while it is asked.

@@ -69,12 +69,7 @@ async fn apart() -> Group {
 async fn replicas_that_are_far_apart_elect_a_leader_and_another_when_it_is_gone() {
     let mut group = apart().await;
     group.write_many(0, 50, 100).await;
-    let leader = group.leader().await;
-    group.replica(leader).kill();
-    group.write_many(50, 50, 100).await;
-    group.replica(leader).start();
-    group.converge().await;
-    group.assert_identical();
+    let leader = group.outlive_the_leader(50, 50, 100).await;
     group.assert_holds(leader, &numbers(0, 100));
 }
 
