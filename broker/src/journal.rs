@@ -206,6 +206,8 @@ impl FileJournal {
     }
 
     fn make(&self, command: MetadataCommand) -> Result<bool, BrokerError> {
+        // Whoever finds all of it there need not wait until somebody else's change is written.
+        let Some(command) = self.metadata.missing_of(command) else { return Ok(false) };
         let mut saved = self.saved.lock();
         match self.metadata.missing_of(command) {
             Some(missing) => self.change(&mut saved, &missing).map(|()| true),
