@@ -15,6 +15,8 @@ use crate::error::StoreError;
 const MAGIC: [u8; 8] = *b"TRIIDX01";
 pub(crate) const ENTRY_BYTES: usize = 16;
 const FOOTER_BYTES: usize = 8 + 8 + 4 * 8 + 4 + 4;
+/// Entries written at once: 64 KiB, which stay in the cache between encoding and writing.
+const PIECE_ENTRIES: usize = 4096;
 /// Entries read at once while a hash's entries are walked.
 const WALK_ENTRIES: u64 = 32;
 
@@ -79,22 +81,14 @@ impl IndexFile {
         let offsets = || entries.iter().map(|entry| entry.physical_offset);
         let physical_first = offsets().min().unwrap_or_default();
         let physical_last = offsets().max().unwrap_or_default();
-        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES + FOOTER_BYTES);
-        for entry in entries {
-            bytes.extend_from_slice(&entry.encode());
-        }
-        let crc = crc32fast::hash(&bytes);
-        let footer_at = bytes.len();
-        bytes.extend_from_slice(&MAGIC);
+        let mut footer = Vec::with_capacity(FOOTER_BYTES);
+        footer.extend_from_slice(&MAGIC);
         for number in
             [entries.len() as u64, physical_first, physical_last, times.first as u64, times.last as u64]
         {
-            bytes.extend_from_slice(&number.to_le_bytes());
+            footer.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let footer_crc = crc32fast::hash(&bytes[footer_at..]);
-        bytes.extend_from_slice(&footer_crc.to_le_bytes());
-        write_whole(&**disk, &path, &bytes)?;
+        write_whole(&**disk, &path, entries, footer)?;
         let count = entries.len() as u64;
         Ok(Self { disk: disk.clone(), path, count, physical_first, physical_last, times })
     }
@@ -179,15 +173,32 @@ impl IndexFile {
     }
 }
 
-/// Under its name a sealed file is whole: it gets the name only once its bytes are on the disk.
-fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Under its name a sealed file is whole: it gets the name only once its bytes are on the disk. The footer comes without its
+/// two checksums.
+fn write_whole(
+    disk: &dyn Disk,
+    path: &Path,
+    entries: &[Entry],
+    mut footer: Vec<u8>,
+) -> Result<(), StoreError> {
     let temporary = path.with_extension("tmp");
     let failed = |error| DiskError::io("write", &temporary, error);
     if disk.exists(&temporary) {
         disk.remove(&temporary).map_err(failed)?;
     }
     let file = disk.open(&temporary, OpenHow::CreateNew).map_err(failed)?;
-    file.write_at(0, bytes).map_err(failed)?;
+    let (mut at, mut crc) = (0, crc32fast::Hasher::new());
+    let mut piece = Vec::with_capacity(entries.len().min(PIECE_ENTRIES) * ENTRY_BYTES);
+    for some in entries.chunks(PIECE_ENTRIES) {
+        piece.clear();
+        some.iter().for_each(|entry| piece.extend_from_slice(&entry.encode()));
+        crc.update(&piece);
+        file.write_at(at, &piece).map_err(failed)?;
+        at += piece.len() as u64;
+    }
+    footer.extend_from_slice(&crc.finalize().to_le_bytes());
+    footer.extend_from_slice(&crc32fast::hash(&footer).to_le_bytes());
+    file.write_at(at, &footer).map_err(failed)?;
     file.sync_data().map_err(failed)?;
     disk.rename(&temporary, path).map_err(failed)?;
     if let Some(directory) = path.parent() {

@@ -18,6 +18,8 @@ use crate::store::unless_full;
 /// The name of the file that holds the unsealed entries.
 const RUN_NAME: &str = "run";
 const SEALED_EXTENSION: &str = "idx";
+/// So many entries are copied while the index is held: a quarter of a MiB, some tens of microseconds.
+const COPIED_ENTRIES_MAX: usize = 16 * 1024;
 
 /// The index of one store.
 #[derive(Debug)]
@@ -27,19 +29,34 @@ pub(crate) struct KeyIndex {
     run_max: usize,
     parts: RwLock<Parts>,
     /// Held while entries go to the disk.
-    persisting: Mutex<Option<RunFile>>,
+    persisting: Mutex<Persisting>,
+}
+
+#[derive(Debug, Default)]
+struct Persisting {
+    run_file: Option<RunFile>,
+    /// Where runs are sorted: memory of megabytes that is fetched anew each time costs more than the sorting.
+    sorted: Vec<Entry>,
 }
 
 #[derive(Debug)]
 struct Parts {
     run: Vec<Entry>,
     run_times: TimeSpan,
-    /// A full run that is being sealed.
+    /// A full run that is being sealed, sorted.
     sealing: Option<(Arc<Vec<Entry>>, TimeSpan)>,
     /// Oldest first.
     sealed: Vec<Arc<IndexFile>>,
     /// Store time and physical offset of the newest message that was indexed.
     newest: (i64, u64),
+}
+
+/// The run as it was at one moment.
+struct RunCopy {
+    entries: Vec<Entry>,
+    times: TimeSpan,
+    /// The store time of the newest message then; whatever was added later is not older.
+    newest: i64,
 }
 
 /// The unsealed entries on the disk, in the order of the log.
@@ -70,7 +87,7 @@ impl KeyIndex {
             (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
         let index =
-            Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::new(None) };
+            Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::default() };
         // The run on the disk is written anew, lest what was cut off comes back. Should it come back because the disk is full
         // now, it stands for messages that are compared, as all are.
         unless_full(index.rewrite_run(), "the index's run")?;
@@ -100,12 +117,12 @@ impl KeyIndex {
 
     /// Makes all entries durable; seals them when they are enough.
     pub(crate) fn persist(&self) -> Result<(), StoreError> {
-        let mut run_file = self.persisting.lock();
+        let mut persisting = self.persisting.lock();
         if self.is_full() {
-            self.seal()?;
-            *run_file = None;
+            self.seal(&mut persisting.sorted)?;
+            persisting.run_file = None;
         }
-        self.write_run(&mut run_file)
+        self.write_run(&mut persisting.run_file)
     }
 
     /// Calls `found` with the physical offsets of messages whose key may have this hash, newest first.
@@ -157,28 +174,51 @@ impl KeyIndex {
         Ok(gone.len())
     }
 
-    fn seal(&self) -> Result<(), StoreError> {
-        let (entries, times) = {
-            let mut parts = self.parts.write();
-            let run = Arc::new(std::mem::take(&mut parts.run));
-            parts.sealing = Some((run.clone(), parts.run_times));
-            (run, parts.run_times)
-        };
-        let first = entries.first().map_or(0, |entry| entry.physical_offset);
-        let mut sorted = entries.to_vec();
-        sorted.sort_unstable();
+    /// Seals the run; it stays where it is looked for until its sorted copy takes its place.
+    fn seal(&self, spare: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let copy = self.copy_run(std::mem::take(spare));
+        let first = copy.entries.first().map_or(0, |entry| entry.physical_offset);
+        let (sorted, times) = self.replace_run(copy);
         let path = self.directory.join(format!("{first:020}.{SEALED_EXTENSION}"));
         let file = IndexFile::seal(&self.disk, path, &sorted, times)?;
-        let mut parts = self.parts.write();
-        parts.sealed.push(Arc::new(file));
-        parts.sealing = None;
+        {
+            let mut parts = self.parts.write();
+            parts.sealed.push(Arc::new(file));
+            parts.sealing = None;
+        }
+        *spare = Arc::into_inner(sorted).unwrap_or_default();
         Ok(())
     }
 
+    /// Copies the run piece by piece: it goes on growing, and whoever adds to it shall not wait for megabytes.
+    fn copy_run(&self, mut entries: Vec<Entry>) -> RunCopy {
+        entries.clear();
+        loop {
+            let parts = self.parts.read();
+            let left = &parts.run[entries.len()..];
+            if left.is_empty() {
+                return RunCopy { entries, times: parts.run_times, newest: parts.newest.0 };
+            }
+            entries.extend_from_slice(&left[..left.len().min(COPIED_ENTRIES_MAX)]);
+        }
+    }
+
+    /// Puts a sorted copy into the place of the run; what was added since the copy is the next run.
+    fn replace_run(&self, copy: RunCopy) -> (Arc<Vec<Entry>>, TimeSpan) {
+        let RunCopy { mut entries, times, newest } = copy;
+        entries.sort_unstable();
+        let sorted = Arc::new(entries);
+        let mut parts = self.parts.write();
+        parts.run.drain(..sorted.len());
+        parts.run_times = TimeSpan { first: newest, last: newest.max(parts.newest.0) };
+        parts.sealing = Some((Arc::clone(&sorted), times));
+        (sorted, times)
+    }
+
     fn rewrite_run(&self) -> Result<(), StoreError> {
-        let mut run_file = self.persisting.lock();
-        *run_file = None;
-        self.write_run(&mut run_file)
+        let mut persisting = self.persisting.lock();
+        persisting.run_file = None;
+        self.write_run(&mut persisting.run_file)
     }
 
     /// Appends what is new of the run to its file; a new file replaces the old one by its name only when it is whole.
@@ -290,6 +330,27 @@ mod tests {
         let index = open(&disk, 3400);
         assert_eq!(found(&index, 1, i64::MIN, i64::MAX), expected);
         assert_eq!(found(&index, 9, i64::MIN, i64::MAX), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_added_while_a_run_is_sealed_is_found_and_sealed_with_the_next() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        let add = |numbers: std::ops::Range<u64>| {
+            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        };
+        add(0..20);
+        let copy = index.copy_run(Vec::new());
+        add(20..25);
+        let (sorted, times) = index.replace_run(copy);
+        assert_eq!((sorted.len(), times), (20, TimeSpan { first: 0, last: 19 }));
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
+        assert_eq!(found(&index, 3, 21, 24), [23], "the next run has times of its own");
+        add(25..30);
+        index.persist().unwrap();
+        assert_eq!(index.parts.read().sealed.len(), 1);
+        assert_eq!(found(&index, 3, 21, 24), [28, 23]);
+        assert_eq!(found(&index, 3, 0, 18), [0; 0]);
     }
 
     #[test]
