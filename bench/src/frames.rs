@@ -91,5 +91,5 @@ fn number_after(header: &[u8], key: &[u8]) -> anyhow::Result<i64> {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+    memchr::memmem::find(text, part)
 }
