@@ -13,6 +13,7 @@ mod echo;
 mod failover;
 mod frames;
 mod load;
+mod pull;
 mod report;
 
 use std::net::SocketAddr;
@@ -41,6 +42,11 @@ enum Command {
         pid: Vec<u32>,
         #[command(flatten)]
         load: load::Load,
+    },
+    /// Read what `send` left in a topic, and report rate and the broker's CPU.
+    Pull {
+        #[command(flatten)]
+        options: pull::Options,
     },
     /// Answer every frame like a broker that does nothing else.
     Echo {
@@ -83,6 +89,7 @@ fn main() -> anyhow::Result<()> {
                 report::print_one("send", &load, &result);
                 Ok(())
             }
+            Command::Pull { options } => pull::run(&options).await,
             Command::Echo { listen } => echo::serve(listen).await,
             Command::Failover { options } => failover::run(&options).await,
             Command::CatchUp { options } => catch_up::run(&options).await,
