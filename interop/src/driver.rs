@@ -19,6 +19,8 @@ use crate::{Run, prepare, server};
 pub(crate) struct Deed<'a> {
     /// The client's version.
     pub(crate) client: &'a str,
+    /// Whether it writes headers in RocketMQ's own binary form.
+    pub(crate) is_binary: bool,
     /// Names of topics and groups begin with this.
     pub(crate) prefix: &'a str,
     /// Scenarios; those joined by commas run side by side, words one after the other.
@@ -94,6 +96,9 @@ fn command(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> a
 fn java(run: &Run, stage: &Stage<'_>, deed: &Deed<'_>, directory: &Path) -> anyhow::Result<Command> {
     let home = prepare::rocketmq_home(directory)?;
     let mut command = prepare::java(directory, &home, "768m");
+    if deed.is_binary {
+        command.arg("-Drocketmq.serialize.type=ROCKETMQ");
+    }
     let patience = if run.lie.is_some() { "4000" } else { "40000" };
     command
         .arg(format!("-Dinterop.patience.ms={patience}"))

@@ -45,8 +45,14 @@ fn perform(run: &Run, row: &Row, stage: &mut Stage<'_>, checks: &mut Vec<Check>)
                 stage.broker("broker", row.actual(broker, run.reference), ports::take()?, &store, &[]);
             stage.add(server)?;
             let groups = groups(run, side_by_side, alone);
-            let deed =
-                Deed { client: row.client, prefix: "i", groups: &groups, options: &[], patience: PATIENCE };
+            let deed = Deed {
+                client: row.client,
+                is_binary: row.is_binary,
+                prefix: "i",
+                groups: &groups,
+                options: &[],
+                patience: PATIENCE,
+            };
             checks.extend(driver::play(run, &row.name, stage, &deed)?);
             Ok(())
         }
@@ -152,7 +158,8 @@ fn drive(
     options: &[(&str, String)],
     nth: usize,
 ) -> anyhow::Result<()> {
-    let deed = Deed { client: row.client, prefix, groups, options, patience: PATIENCE };
+    let deed =
+        Deed { client: row.client, is_binary: row.is_binary, prefix, groups, options, patience: PATIENCE };
     let mut done = driver::play(run, &row.name, stage, &deed)?;
     for check in &mut done {
         check.name = format!("{} by broker {}", check.name, nth + 1);
@@ -292,8 +299,14 @@ fn masters(
     }
     let options = [("slaves", yes(!pairs.is_empty())), ("sync", yes(mode.ends_with("-sync")))];
     let groups = ["master-away".to_owned()];
-    let deed =
-        Deed { client: row.client, prefix: "m", groups: &groups, options: &options, patience: PATIENCE };
+    let deed = Deed {
+        client: row.client,
+        is_binary: row.is_binary,
+        prefix: "m",
+        groups: &groups,
+        options: &options,
+        patience: PATIENCE,
+    };
     checks.extend(driver::play(run, &row.name, stage, &deed)?);
     // The driver's lies are about messages, not about files.
     let comparable = if run.lie.is_none() { pairs } else { Vec::new() };
@@ -316,7 +329,14 @@ fn group(
     let servers = replicas(stage, &row.actual(flavour, run.reference), None)?;
     stage.add_all(servers)?;
     let groups: Vec<String> = scenarios.iter().map(|name| (*name).to_owned()).collect();
-    let deed = Deed { client: row.client, prefix: "g", groups: &groups, options: &[], patience: PATIENCE };
+    let deed = Deed {
+        client: row.client,
+        is_binary: row.is_binary,
+        prefix: "g",
+        groups: &groups,
+        options: &[],
+        patience: PATIENCE,
+    };
     checks.extend(driver::play(run, &row.name, stage, &deed)?);
     Ok(())
 }

@@ -185,13 +185,20 @@ pub(crate) struct Row {
     pub(crate) name: String,
     /// The version of the client that drives it.
     pub(crate) client: &'static str,
+    /// Whether the Java client writes headers in RocketMQ's own binary form instead of JSON.
+    pub(crate) is_binary: bool,
     /// What it does.
     pub(crate) plan: Plan,
 }
 
 impl Row {
     fn new(name: impl Into<String>, client: &'static str, plan: Plan) -> Self {
-        Self { name: name.into(), client, plan }
+        Self { name: name.into(), client, is_binary: false, plan }
+    }
+
+    /// The same with binary headers.
+    fn binary(self) -> Self {
+        Self { name: format!("{}, binary headers", self.name), is_binary: true, ..self }
     }
 
     /// What is really started where the row names a flavour.
@@ -270,10 +277,17 @@ fn quick_rows() -> Vec<Row> {
         side_by_side: &["sync", "push", "rebalance", "admin-topics"],
         alone: &[],
     };
+    let short_binary = Plan::Serve {
+        namesrv: OURS,
+        broker: OURS,
+        side_by_side: &["sync", "batch", "push", "tags", "lite-subscribe", "admin-topics", "admin-messages"],
+        alone: &[],
+    };
     vec![
         Row::new("serve: ours, client 4.9.8", "4.9.8", short(OURS, OURS)),
         Row::new("serve: ours, client 5.5.0", "5.5.0", short(OURS, OURS)),
         go_row(),
+        Row::new("serve: ours, client 5.5.0", "5.5.0", short_binary).binary(),
         Row::new("meet: our broker, name server 5.3.3", "5.5.0", meeting(JAVA_5, OURS)),
         Row::new("meet: broker 4.9.7, our name server", "4.9.8", meeting(OURS, JAVA_4)),
         hand_over([JAVA_5, OURS, JAVA_5], End::Kill),
@@ -285,6 +299,8 @@ fn classic_rows() -> Vec<Row> {
         Row::new("serve: ours, client 4.9.8", "4.9.8", serve(OURS, OURS, true)),
         Row::new("serve: ours, client 5.5.0", "5.5.0", serve(OURS, OURS, true)),
         go_row(),
+        Row::new("serve: ours, client 4.9.8", "4.9.8", serve(OURS, OURS, true)).binary(),
+        Row::new("serve: ours, client 5.5.0", "5.5.0", serve(OURS, OURS, true)).binary(),
         Row::new("meet: our broker, name server 4.9.7", "4.9.8", serve(JAVA_4, OURS, false)),
         Row::new("meet: our broker, name server 5.3.3", "5.5.0", serve(JAVA_5, OURS, false)),
         Row::new("meet: broker 4.9.7, our name server", "4.9.8", serve(OURS, JAVA_4, false)),
