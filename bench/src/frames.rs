@@ -3,10 +3,16 @@
 //! The generator must not be the bottleneck, so a request is one template whose ten-digit
 //! opaque and queue digit are overwritten in place, and a reply is scanned for two fields only.
 
-use bytes::{Buf, BytesMut};
-use protocol::header::SendMessageRequestHeader;
+use std::sync::LazyLock;
 
+use bytes::{Buf, BytesMut};
+use memchr::memmem::{self, Finder};
+use protocol::header::SendMessageRequestHeader;
 use protocol::{RemotingCommand, RequestCode, frame};
+
+/// The two fields that are read of a reply.
+static OPAQUE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"opaque\":"));
+static CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"code\":"));
 
 /// Opaques start here, so that every one has ten digits.
 const OPAQUE_FIRST: i32 = 1_000_000_000;
@@ -43,8 +49,8 @@ impl Template {
         let mut out = BytesMut::new();
         frame::encode(&command, &mut out);
         let bytes = out.to_vec();
-        let opaque_at = find(&bytes, b"\"opaque\":").expect("an encoded header has an opaque") + 9;
-        let queue_at = find(&bytes, b"\"e\":\"9\"").expect("an encoded send has a queue id") + 5;
+        let opaque_at = OPAQUE.find(&bytes).expect("an encoded header has an opaque") + 9;
+        let queue_at = memmem::find(&bytes, b"\"e\":\"9\"").expect("an encoded send has a queue id") + 5;
         Self { bytes, opaque_at, queue_at }
     }
 
@@ -78,18 +84,14 @@ pub(crate) fn take_reply(buffer: &mut BytesMut) -> anyhow::Result<Option<Reply>>
     }
     let header_len = (u32::from_be_bytes(buffer[4..8].try_into()?) & 0x00ff_ffff) as usize;
     let header = &buffer[8..8 + header_len];
-    let opaque = number_after(header, b"\"opaque\":")?;
-    let ok = number_after(header, b"\"code\":")? == 0;
+    let opaque = number_after(header, &OPAQUE)?;
+    let ok = number_after(header, &CODE)? == 0;
     buffer.advance(4 + length);
     Ok(Some(Reply { number: (opaque - i64::from(OPAQUE_FIRST)) as u32, ok }))
 }
 
-fn number_after(header: &[u8], key: &[u8]) -> anyhow::Result<i64> {
-    let at = find(header, key).ok_or_else(|| anyhow::anyhow!("a reply lacks a field"))? + key.len();
+fn number_after(header: &[u8], key: &Finder<'_>) -> anyhow::Result<i64> {
+    let at = key.find(header).ok_or_else(|| anyhow::anyhow!("a reply lacks a field"))? + key.needle().len();
     let digits = header[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
     Ok(std::str::from_utf8(&header[at..at + digits])?.parse()?)
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    memchr::memmem::find(text, part)
 }
