@@ -52,7 +52,14 @@ pub const PLANTS: &[Plant] = &[
         nemesis: "power-all",
         seconds: 30,
         rate: 1_000,
-        shows: &LOST,
+        // What was lost gives its place to what comes after the power is back.
+        shows: &[
+            LOST[0],
+            LOST[1],
+            LOST[2],
+            ("log", "one offset acknowledged twice"),
+            ("log", "one position acknowledged twice"),
+        ],
     },
     Plant {
         name: "vote-unsynced",
