@@ -43,17 +43,15 @@ struct Persisting {
 struct Parts {
     run: Vec<Entry>,
     run_times: TimeSpan,
-    /// A full run that is being sealed, sorted.
-    sealing: Option<(Arc<Vec<Entry>>, TimeSpan)>,
     /// Oldest first.
     sealed: Vec<Arc<IndexFile>>,
     /// Store time and physical offset of the newest message that was indexed.
     newest: (i64, u64),
 }
 
-/// The run as it was at one moment.
+/// What a copy of the run is of.
 struct RunCopy {
-    entries: Vec<Entry>,
+    count: usize,
     times: TimeSpan,
     /// The store time of the newest message then; whatever was added later is not older.
     newest: i64,
@@ -85,7 +83,7 @@ impl KeyIndex {
         run.retain(|entry| entry.physical_offset >= sealed_end);
         let newest =
             (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
-        let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealing: None, sealed, newest };
+        let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealed, newest };
         let index =
             Self { disk, directory, run_max, parts: RwLock::new(parts), persisting: Mutex::default() };
         // The run on the disk is written anew, lest what was cut off comes back. Should it come back because the disk is full
@@ -135,14 +133,10 @@ impl KeyIndex {
     ) -> Result<(), StoreError> {
         let (in_memory, sealed) = {
             let parts = self.parts.read();
-            let sealing = parts.sealing.as_ref().map(|(entries, times)| (entries.as_slice(), *times));
-            let runs = [Some((parts.run.as_slice(), parts.run_times)), sealing];
             let mut in_memory = Vec::new();
-            for (entries, times) in runs.into_iter().flatten() {
-                if times.meets(begin, end) {
-                    let of_hash = entries.iter().rev().filter(|entry| entry.hash == hash);
-                    in_memory.extend(of_hash.map(|entry| entry.physical_offset));
-                }
+            if parts.run_times.meets(begin, end) {
+                let of_hash = parts.run.iter().rev().filter(|entry| entry.hash == hash);
+                in_memory.extend(of_hash.map(|entry| entry.physical_offset));
             }
             (in_memory, parts.sealed.clone())
         };
@@ -174,45 +168,37 @@ impl KeyIndex {
         Ok(gone.len())
     }
 
-    /// Seals the run; it stays where it is looked for until its sorted copy takes its place.
-    fn seal(&self, spare: &mut Vec<Entry>) -> Result<(), StoreError> {
-        let copy = self.copy_run(std::mem::take(spare));
-        let first = copy.entries.first().map_or(0, |entry| entry.physical_offset);
-        let (sorted, times) = self.replace_run(copy);
+    /// Seals the run. It stays where it is until the sealed file can take its place: should the disk be full, nothing has
+    /// changed.
+    fn seal(&self, sorted: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let copy = self.copy_run(sorted);
+        let first = sorted.first().map_or(0, |entry| entry.physical_offset);
+        sorted.sort_unstable();
         let path = self.directory.join(format!("{first:020}.{SEALED_EXTENSION}"));
-        let file = IndexFile::seal(&self.disk, path, &sorted, times)?;
-        {
-            let mut parts = self.parts.write();
-            parts.sealed.push(Arc::new(file));
-            parts.sealing = None;
-        }
-        *spare = Arc::into_inner(sorted).unwrap_or_default();
+        let file = IndexFile::seal(&self.disk, path, sorted, copy.times)?;
+        self.replace_run(&copy, file);
         Ok(())
     }
 
     /// Copies the run piece by piece: it goes on growing, and whoever adds to it shall not wait for megabytes.
-    fn copy_run(&self, mut entries: Vec<Entry>) -> RunCopy {
-        entries.clear();
+    fn copy_run(&self, into: &mut Vec<Entry>) -> RunCopy {
+        into.clear();
         loop {
             let parts = self.parts.read();
-            let left = &parts.run[entries.len()..];
+            let left = &parts.run[into.len()..];
             if left.is_empty() {
-                return RunCopy { entries, times: parts.run_times, newest: parts.newest.0 };
+                return RunCopy { count: into.len(), times: parts.run_times, newest: parts.newest.0 };
             }
-            entries.extend_from_slice(&left[..left.len().min(COPIED_ENTRIES_MAX)]);
+            into.extend_from_slice(&left[..left.len().min(COPIED_ENTRIES_MAX)]);
         }
     }
 
-    /// Puts a sorted copy into the place of the run; what was added since the copy is the next run.
-    fn replace_run(&self, copy: RunCopy) -> (Arc<Vec<Entry>>, TimeSpan) {
-        let RunCopy { mut entries, times, newest } = copy;
-        entries.sort_unstable();
-        let sorted = Arc::new(entries);
+    /// Puts a sealed file into the place of what it holds; what was added since the copy is the next run.
+    fn replace_run(&self, copy: &RunCopy, file: IndexFile) {
         let mut parts = self.parts.write();
-        parts.run.drain(..sorted.len());
-        parts.run_times = TimeSpan { first: newest, last: newest.max(parts.newest.0) };
-        parts.sealing = Some((Arc::clone(&sorted), times));
-        (sorted, times)
+        parts.run.drain(..copy.count);
+        parts.run_times = TimeSpan { first: copy.newest, last: copy.newest.max(parts.newest.0) };
+        parts.sealed.push(Arc::new(file));
     }
 
     fn rewrite_run(&self) -> Result<(), StoreError> {
@@ -340,17 +326,43 @@ mod tests {
             numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
         };
         add(0..20);
-        let copy = index.copy_run(Vec::new());
+        let mut sorted = Vec::new();
+        let copy = index.copy_run(&mut sorted);
         add(20..25);
-        let (sorted, times) = index.replace_run(copy);
-        assert_eq!((sorted.len(), times), (20, TimeSpan { first: 0, last: 19 }));
+        sorted.sort_unstable();
+        let file = IndexFile::seal(&index.disk, "/keyindex/0.idx".into(), &sorted, copy.times).unwrap();
+        assert_eq!((sorted.len(), file.times), (20, TimeSpan { first: 0, last: 19 }));
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
+        index.replace_run(&copy, file);
         assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
         assert_eq!(found(&index, 3, 21, 24), [23], "the next run has times of its own");
         add(25..30);
         index.persist().unwrap();
-        assert_eq!(index.parts.read().sealed.len(), 1);
+        assert_eq!(index.parts.read().sealed.len(), 2);
         assert_eq!(found(&index, 3, 21, 24), [28, 23]);
-        assert_eq!(found(&index, 3, 0, 18), [0; 0]);
+        assert_eq!(found(&index, 3, 0, 18), [18, 13, 8, 3]);
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_sealed_because_the_disk_is_full_is_sealed_later() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        let add = |numbers: std::ops::Range<u64>| {
+            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        };
+        add(0..8);
+        index.persist().unwrap();
+        add(8..12);
+        for nth in 1..=2 {
+            disk.fail_write(nth, std::io::ErrorKind::StorageFull);
+            assert!(index.persist().is_err());
+            assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [11, 6, 1]);
+        }
+        add(12..13);
+        index.persist().unwrap();
+        assert_eq!(index.parts.read().sealed.len(), 1);
+        drop(index);
+        assert_eq!(found(&open(&disk, 1300), 2, i64::MIN, i64::MAX), [12, 7, 2]);
     }
 
     #[test]
