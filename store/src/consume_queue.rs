@@ -198,7 +198,12 @@ impl ConsumeQueue {
             tracing::warn!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log restarts a queue");
             self.restart_at(offset)?;
         } else if is_empty {
+            let assigned = self.next_offset();
             self.restart_at(offset)?;
+            if continuity == Continuity::Demanded {
+                // What this leader gave out beyond is on its way.
+                self.set_next_offset(assigned.max(offset + 1));
+            }
         } else if offset - end <= HOLE_MAX {
             self.check_continuity(offset, end, continuity)?;
             tracing::error!(topic = %self.topic, queue_id = self.queue_id, end, offset, "the log leaves offsets out");

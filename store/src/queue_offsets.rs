@@ -19,8 +19,15 @@ impl QueueOffsets {
         Self { core }
     }
 
-    /// Takes the next `count` offsets of a queue; tells the first.
+    /// Takes the next `count` offsets of a queue; tells the first. For a queue that was deleted since somebody looked it up,
+    /// those of the one that took its place: two counters would give one offset out twice.
     pub fn assign(&self, queue: &ConsumeQueue, count: u64) -> u64 {
+        let successor = if queue.is_deleted() {
+            self.core.queues.get_or_make(queue.topic(), queue.queue_id()).ok()
+        } else {
+            None
+        };
+        let queue = successor.as_deref().unwrap_or(queue);
         let first = queue.next_offset();
         queue.set_next_offset(first + count);
         first

@@ -113,12 +113,16 @@ impl QueueTable {
         topics.values().flat_map(BTreeMap::values).filter(|queue| wanted(queue)).cloned().collect()
     }
 
-    /// Removes a topic's queues and their files; tells whether there were any. Who wants the topic anew waits meanwhile.
-    pub(crate) fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
+    /// Removes a topic's queues and their files; tells whether there were any. Who wants the topic anew waits meanwhile. In a
+    /// group's log messages may stand behind the deletion: they `go_on` where their queues were.
+    pub(crate) fn delete_topic(&self, topic: &str, go_on: bool) -> Result<bool, StoreError> {
         let Some((topic, queues)) = self.take_topic(topic) else { return Ok(false) };
         let mut removed = queues.iter().try_for_each(|queue| queue.delete());
         if removed.is_ok() {
             removed = self.remove_directory(&topic);
+        }
+        if go_on {
+            self.replace(&queues);
         }
         self.doomed.lock().remove(&topic);
         self.removed.notify_all();
@@ -135,6 +139,17 @@ impl QueueTable {
             queue.mark_deleted();
         }
         Some((topic, queues))
+    }
+
+    /// Where a queue gave out more than is visible, the rest is on its way: whoever takes its place goes on behind that, or one
+    /// offset would be given out twice.
+    fn replace(&self, deleted: &[Arc<ConsumeQueue>]) {
+        for queue in deleted.iter().filter(|queue| queue.next_offset() > queue.max_offset()) {
+            let successor = self.make(queue.topic().clone(), queue.queue_id());
+            successor.set_next_offset(queue.next_offset());
+            let mut topics = self.topics.write();
+            topics.entry(queue.topic().clone()).or_default().insert(queue.queue_id(), Arc::new(successor));
+        }
     }
 
     fn remove_directory(&self, topic: &str) -> Result<(), StoreError> {

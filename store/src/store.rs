@@ -286,9 +286,9 @@ impl MessageStore {
     }
 
     /// Deletes the queues of a topic. Its messages stay in the log until retention takes them; puts on their way into these
-    /// queues are refused.
+    /// queues are refused, or, in a log that somebody else writes, are the first of the queues that take their place.
     pub fn delete_topic(&self, topic: &str) -> Result<(), StoreError> {
-        if self.core.queues.delete_topic(topic)? {
+        if self.core.queues.delete_topic(topic, self.writer.is_none())? {
             // Past this checkpoint no recovery meets the topic's messages again and brings the queues back.
             self.upkeep.checkpoint()?;
         }

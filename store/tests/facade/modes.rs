@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use disk::{Disk, MemDisk, Segments};
 use protocol::message::patch_record;
-use store::{FlushDiskType, KeyQuery, MessageStore, StoreError};
+use store::{ConsumeQueue, FlushDiskType, KeyQuery, MessageStore, StoreError};
 
 use crate::rig::{PATIENCE, Rig, record};
 
@@ -222,7 +222,19 @@ fn write_entry(
     count: u64,
 ) -> (u64, Vec<u8>) {
     let queue = store.queue("T", queue_id).unwrap();
-    let first = store.queue_offsets().assign(&queue, count);
+    write_entry_of(segments, store, position, &queue, count)
+}
+
+/// The same for whoever looked the queue up before.
+fn write_entry_of(
+    segments: &Segments,
+    store: &MessageStore,
+    position: u64,
+    queue: &ConsumeQueue,
+    count: u64,
+) -> (u64, Vec<u8>) {
+    let queue_id = queue.queue_id();
+    let first = store.queue_offsets().assign(queue, count);
     let mut bytes = Vec::new();
     for n in 0..count {
         let mut one = record("T", queue_id, b"replicated", "");
@@ -361,4 +373,42 @@ fn a_topic_that_comes_and_goes_between_others_is_dispatched_like_them() {
         }
         slave.kill();
     }
+}
+
+/// The messages of a leader whose topic is deleted: `before` are appended before the deletion is applied, `late` after it by
+/// whoever looked the queue up before, and then one by somebody who comes anew. All of it applies.
+fn deleted_under_way(before: u64, late: u64) -> u64 {
+    let rig = Rig::new(FlushDiskType::Async);
+    let segments = raft_log(&rig);
+    let store = open_on(&rig, &segments);
+    let mut position = 0;
+    let mut append = |queue: &ConsumeQueue, count: u64| {
+        let (base, bytes) = write_entry_of(&segments, &store, position, queue, count);
+        position = base + bytes.len() as u64;
+        (base, bytes)
+    };
+    let old = store.queue("T", 0).unwrap();
+    let (base, bytes) = append(&old, 3);
+    store.apply(base, &bytes).unwrap();
+    let mut waiting: Vec<_> = (0..before).map(|_| append(&old, 1)).collect();
+    store.delete_topic("T").unwrap();
+    waiting.extend((0..late).map(|_| append(&old, 1)));
+    let new = store.queue("T", 0).unwrap();
+    waiting.push(append(&new, 1));
+    for (base, bytes) in waiting.drain(..1) {
+        store.apply(base, &bytes).unwrap();
+    }
+    waiting.push(append(&new, 2));
+    for (base, bytes) in waiting {
+        store.apply(base, &bytes).unwrap();
+    }
+    store.max_offset("T", 0)
+}
+
+#[test]
+fn a_topic_that_is_deleted_under_a_leader_gives_no_offset_out_twice() {
+    assert_eq!(deleted_under_way(0, 0), 3, "nothing was under way, the queue begins anew");
+    assert_eq!(deleted_under_way(0, 2), 5);
+    assert_eq!(deleted_under_way(1, 0), 7);
+    assert_eq!(deleted_under_way(2, 2), 10);
 }
