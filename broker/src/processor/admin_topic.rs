@@ -117,7 +117,10 @@ pub fn delete(node: &Arc<Node>, _connection: &Arc<Connection>, request: &Remotin
     }
     let topic = header.topic.as_str().to_owned();
     node.journal.propose(&MetadataCommand::DeleteTopic { topic, stamp: node.journal.stamp() })?;
-    node.store.delete_topic(&header.topic)?;
+    if node.group.is_none() {
+        // In a group every replica has done so where the command stands in the log; queues that came after it stay.
+        node.store.delete_topic(&header.topic)?;
+    }
     node.stats.forget(&header.topic);
     node.arrivals.wake_topic(&header.topic);
     Ok(success())
@@ -165,8 +168,12 @@ pub fn system_list(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &R
     Ok(success().with_body(TopicList { topic_list: topics, broker_addr: None }.encode()))
 }
 
-/// CLEAN_UNUSED_TOPIC: deletes the queues of topics that have no configuration.
+/// CLEAN_UNUSED_TOPIC: deletes the queues of topics that have no configuration. Not in a group: the queues of its replicas
+/// change by their common log alone, and one that lacks a queue would number the next message otherwise.
 pub fn clean_unused(node: &Arc<Node>, _connection: &Arc<Connection>, _request: &RemotingCommand) -> Answer {
+    if node.group.is_some() {
+        return Ok(success());
+    }
     let deleted = node.store.delete_unused_topics(&|topic| node.metadata.topic(topic).is_some())?;
     tracing::info!(?deleted, "deleted the queues of topics that are not configured");
     Ok(success())

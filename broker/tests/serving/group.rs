@@ -4,7 +4,7 @@ use crate::support::{Client, PATIENCE, Served, messages_of, pull_header, send_re
 use broker::{Broker, Config, Start};
 use disk::{Disk, MemDisk, RealDisk};
 use protocol::body::{Body, RaftStatusBody};
-use protocol::header::RaftTransferLeaderRequestHeader;
+use protocol::header::{DeleteTopicRequestHeader, RaftTransferLeaderRequestHeader};
 use protocol::message::MessageView;
 use protocol::{RemotingCommand, RequestCode};
 use std::collections::HashSet;
@@ -456,5 +456,46 @@ async fn a_forwarded_message_is_born_where_its_client_is() {
     let hosts: Vec<SocketAddr> =
         MessageView::iter(&answer.body).map(|view| view.expect("whole records").born_host).collect();
     assert_eq!(hosts, born);
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_are_deleted_while_messages_are_sent_to_them_leave_the_group_alive() {
+    let trio = Trio::start_on(in_memory(), &SMALL_FILES).await;
+    let leader = trio.leader().await;
+    let (is_over, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let lanes: Vec<_> = (0..32)
+        .map(|_| {
+            let client = Client::new(&trio.address(leader));
+            let (is_over, acked) = (Arc::clone(&is_over), Arc::clone(&acked));
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = client.call(send_request("TopicA", 0, "to a topic that goes", "")).await;
+                    acked.fetch_add(usize::from(answer.code == 0), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..40 {
+        let before = acked.load(Ordering::Relaxed);
+        until_asked("sends flow", async || acked.load(Ordering::Relaxed) > before + 50).await;
+        let header = DeleteTopicRequestHeader { topic: "TopicA".into() };
+        let answer = Client::new(&trio.address(leader)).ask(RequestCode::DeleteTopicInBroker, &header).await;
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for lane in lanes {
+        lane.await.expect("a lane ends");
+    }
+    for number in 0..3 {
+        let answer =
+            Client::new(&trio.address(number)).call(send_request("TopicA", 0, "after all", "")).await;
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+        let ends = |replica: usize| {
+            trio.replicas[replica].as_ref().expect("it runs").broker.node().store.max_offset("TopicA", 0)
+        };
+        until_asked("all have the same queue", async || (0..3).all(|replica| ends(replica) == ends(leader)))
+            .await;
+    }
     trio.stop().await;
 }
