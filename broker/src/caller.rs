@@ -53,7 +53,8 @@ impl Caller {
             return;
         }
         let mut encoded = BytesMut::with_capacity(512);
-        frame::encode_head(&self.address(head), body_bytes, &mut encoded);
+        let fits = frame::encode_head(&self.address(head), body_bytes, &mut encoded);
+        let body = if fits { body } else { Vec::new() };
         self.connection.send_slices(encoded.freeze(), SmallVec::from_vec(body));
     }
 

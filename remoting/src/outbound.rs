@@ -66,8 +66,9 @@ impl Batch {
             frame::encode(command, &mut self.encoded);
             return;
         }
-        frame::encode_head(command, command.body.len(), &mut self.encoded);
-        self.push_slice(command.body.clone());
+        if frame::encode_head(command, command.body.len(), &mut self.encoded) {
+            self.push_slice(command.body.clone());
+        }
     }
 
     /// Appends what `encode` writes.

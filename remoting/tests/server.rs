@@ -79,7 +79,11 @@ async fn slices_leave_in_order_and_whole_between_copied_replies() {
             let body: [Bytes; 3] = [vec![1; 70_000].into(), Bytes::new(), vec![2; 5].into()];
             let reply = answer(&request);
             let mut head = bytes::BytesMut::new();
-            frame::encode_head(&RemotingCommand { body: Bytes::new(), ..reply.clone() }, 70_005, &mut head);
+            assert!(frame::encode_head(
+                &RemotingCommand { body: Bytes::new(), ..reply.clone() },
+                70_005,
+                &mut head
+            ));
             connection.send(reply);
             connection
                 .send_slices(head.freeze(), smallvec![body[0].clone(), body[1].clone(), body[2].clone()]);

@@ -61,6 +61,22 @@ async fn a_one_way_request_is_never_answered() {
     served.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_fills_a_frame_is_refused_although_the_refusal_that_repeats_it_would_not_fit() {
+    let served = start(&[]).await;
+    let client = served.client();
+    let longest = frame::FRAME_BYTES_MAX - 200;
+    for code in [RequestCode::GetConsumerListByGroup, RequestCode::GetTopicConfig] {
+        let name = "X".repeat(longest);
+        let request = RemotingCommand::request(code).with_ext("consumerGroup", &name);
+        assert!(client.call(request).await.is_response(), "{code}");
+        let request = RemotingCommand::request(code).with_ext("topic", &name);
+        assert!(client.call(request).await.is_response(), "{code}");
+    }
+    client.send("TopicA", 0, "still serving", "").await;
+    served.stop().await;
+}
+
 /// A small generator, so that a failure can be run again.
 struct Random(u64);
 

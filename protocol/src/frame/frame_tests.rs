@@ -229,3 +229,28 @@ proptest! {
         let _ = decode_json(&header);
     }
 }
+
+#[test]
+fn an_answer_that_no_peer_would_accept_is_replaced_by_one_that_says_so_and_a_request_by_nothing() {
+    for serialize_type in [SerializeType::Json, SerializeType::RocketMq] {
+        let fitting = |room: usize| {
+            let mut answer = RemotingCommand::response(ResponseCode::TopicNotExist);
+            (answer.opaque, answer.serialize_type) = (7, serialize_type);
+            let mut head = BytesMut::new();
+            assert!(encode_head(&answer, 0, &mut head));
+            answer.with_body(vec![1; FRAME_BYTES_MAX - head.len() + room])
+        };
+        let mut out = BytesMut::new();
+        encode(&fitting(0), &mut out);
+        assert_eq!(decode(&mut out).unwrap(), Some(fitting(0)));
+        encode(&fitting(1), &mut out);
+        let refusal = decode(&mut out).unwrap().unwrap();
+        assert_eq!((refusal.opaque, refusal.response_code()), (7, Some(ResponseCode::SystemError)));
+        assert_eq!((refusal.serialize_type, refusal.body.len(), out.len()), (serialize_type, 0, 0));
+        let long = RemotingCommand { remark: Some("\u{1}".repeat(FRAME_BYTES_MAX)), ..fitting(0) };
+        encode(&long, &mut out);
+        assert_eq!(decode(&mut out).unwrap().unwrap().response_code(), Some(ResponseCode::SystemError));
+        encode(&RemotingCommand { flag: 0, ..fitting(1) }, &mut out);
+        assert!(out.is_empty());
+    }
+}

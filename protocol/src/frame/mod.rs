@@ -10,6 +10,7 @@ mod send_answer;
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use crate::code::ResponseCode;
 use crate::command::RemotingCommand;
 use crate::error::FrameError;
 use crate::language::SerializeType;
@@ -61,14 +62,34 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<RemotingCommand>, FrameErr
     Ok(Some(command))
 }
 
-/// Appends the whole frame.
+/// Appends the whole frame. One that no peer would accept, since it has more than `FRAME_BYTES_MAX`, is replaced: an answer by
+/// a short one that says so, a request by nothing, so that its sender waits in vain.
 pub fn encode(command: &RemotingCommand, out: &mut BytesMut) {
-    encode_head(command, command.body.len(), out);
-    out.extend_from_slice(&command.body);
+    if encode_head(command, command.body.len(), out) {
+        out.extend_from_slice(&command.body);
+    }
 }
 
-/// Appends everything but the body, for a body of `body_len` bytes that follows as slices of its own.
-pub fn encode_head(command: &RemotingCommand, body_len: usize, out: &mut BytesMut) {
+/// Appends everything but the body, for a body of `body_len` bytes that follows as slices of its own; false where the frame was
+/// replaced as by `encode`, and no body may follow.
+#[must_use]
+pub fn encode_head(command: &RemotingCommand, body_len: usize, out: &mut BytesMut) -> bool {
+    let start = out.len();
+    append_head(command, body_len, out);
+    let bytes = out.len() - start + body_len;
+    if bytes <= FRAME_BYTES_MAX {
+        return true;
+    }
+    out.truncate(start);
+    if command.is_response() {
+        let remark = format!("the answer has {bytes} bytes, a frame has at most {FRAME_BYTES_MAX}");
+        let refusal = RemotingCommand::response(ResponseCode::SystemError).with_remark(remark);
+        append_head(&refusal.answers(command), 0, out);
+    }
+    false
+}
+
+fn append_head(command: &RemotingCommand, body_len: usize, out: &mut BytesMut) {
     let start = out.len();
     out.reserve(WORDS_BYTES + json_header::len_hint(command));
     out.put_bytes(0, WORDS_BYTES);
@@ -78,7 +99,6 @@ pub fn encode_head(command: &RemotingCommand, body_len: usize, out: &mut BytesMu
     }
     let header_len = out.len() - start - WORDS_BYTES;
     let length = 4 + header_len + body_len;
-    assert!(length <= FRAME_BYTES_MAX - 4, "we never build a frame that no peer accepts ({length} bytes)");
     let second = u32::from(command.serialize_type.number()) << 24 | header_len as u32;
     out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes());
     out[start + 4..start + WORDS_BYTES].copy_from_slice(&second.to_be_bytes());
