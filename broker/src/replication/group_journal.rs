@@ -92,9 +92,11 @@ impl GroupJournal {
         }
     }
 
-    /// Notes a one-way commit.
+    /// Notes a one-way commit. One of a queue whose reset waits is ignored: it would be in the log behind the word that the
+    /// reset was taken, and undo it.
     pub(crate) fn note_offset(&self, group: &str, topic: &str, queue: u32, offset: i64) {
         if !self.standing.leads()
+            || self.metadata.offsets.waiting_reset(group, topic, queue).is_some()
             || self.metadata.offsets.get(group, topic, queue) == Some(offset) && !self.has_pending()
         {
             return;
@@ -153,6 +155,8 @@ impl GroupJournal {
         let offset = self.metadata.offsets.waiting_reset(group, topic, queue)?;
         if self.standing.leads() {
             let (group, topic) = (group.to_owned(), topic.to_owned());
+            // What was noted before the reset came is older than it.
+            self.pending.lock().offsets.remove(&(group.clone(), topic.clone(), queue));
             self.propose(&MetadataCommand::TakeReset { group, topic, queue }, Box::new(|_| {}));
         }
         Some(offset)

@@ -4,9 +4,12 @@ use crate::support::{Client, PATIENCE, Served, messages_of, pull_header, send_re
 use broker::{Broker, Config, Start};
 use disk::{Disk, MemDisk, RealDisk};
 use protocol::body::{Body, RaftStatusBody};
-use protocol::header::{DeleteTopicRequestHeader, RaftTransferLeaderRequestHeader};
+use protocol::header::{
+    DeleteTopicRequestHeader, PullMessageRequestHeader, QueryConsumerOffsetRequestHeader,
+    QueryConsumerOffsetResponseHeader, RaftTransferLeaderRequestHeader, ResetOffsetRequestHeader,
+};
 use protocol::message::MessageView;
-use protocol::{RemotingCommand, RequestCode};
+use protocol::{RemotingCommand, RequestCode, sys_flag};
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -497,5 +500,40 @@ async fn topics_that_are_deleted_while_messages_are_sent_to_them_leave_the_group
         until_asked("all have the same queue", async || (0..3).all(|replica| ends(replica) == ends(leader)))
             .await;
     }
+    trio.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pull_that_takes_a_reset_does_not_undo_it_by_the_offset_that_it_carries() {
+    let trio = Trio::start_on(in_memory(), &SMALL_FILES).await;
+    let client = Client::new(&trio.address(trio.leader().await));
+    client.consume("c1", "G", "TopicA", "*").await;
+    for body in ["0", "1", "2"] {
+        client.send("TopicA", 0, body, "").await;
+    }
+    let carrying = |commit_offset: i64| PullMessageRequestHeader {
+        sys_flag: sys_flag::pull::build(true, false, true, false),
+        commit_offset,
+        ..pull_header("G", "TopicA", 0, 3)
+    };
+    client.ask(RequestCode::PullMessage, &carrying(2)).await;
+    let reset = ResetOffsetRequestHeader {
+        group: "G".into(),
+        topic: "TopicA".into(),
+        queue_id: -1,
+        offset: None,
+        timestamp: 0,
+        is_force: true,
+    };
+    assert_eq!(client.ask(RequestCode::InvokeBrokerToResetOffset, &reset).await.code, 0);
+    assert_eq!(client.ask(RequestCode::PullMessage, &carrying(3)).await.code, 21, "it is sent back");
+    let asked = QueryConsumerOffsetRequestHeader {
+        consumer_group: "G".into(),
+        topic: "TopicA".into(),
+        queue_id: 0,
+        set_zero_if_not_found: None,
+    };
+    let answer = client.ask(RequestCode::QueryConsumerOffset, &asked).await;
+    assert_eq!(answer.header::<QueryConsumerOffsetResponseHeader>().expect("an offset").offset, 0);
     trio.stop().await;
 }
