@@ -239,7 +239,8 @@ impl FileJournal {
             | MetadataCommand::CommitOffsets { .. }
             | MetadataCommand::TakeReset { .. }
             | MetadataCommand::Announce { .. }
-            | MetadataCommand::DelayProgress { .. } => Ok(()),
+            | MetadataCommand::DelayProgress { .. }
+            | MetadataCommand::QueueEnds { .. } => Ok(()),
         }
     }
 

@@ -246,6 +246,16 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// Forgets everything and ends at `end`, which is not 0; one unit that stands for no message keeps that over a restart.
+    pub(crate) fn stand_at(&self, end: u64) -> Result<(), StoreError> {
+        self.restart_at(end - 1)?;
+        self.tail.write().units.push_back(Unit::PREFILL);
+        self.max.store(end, Ordering::Release);
+        self.min.store(end, Ordering::Release);
+        self.next.store(end, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// How many units are only in memory.
     pub(crate) fn unwritten(&self) -> usize {
         self.tail.read().units.len()

@@ -4,6 +4,7 @@
 
 mod opening;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -291,6 +292,43 @@ impl MessageStore {
         if self.core.queues.delete_topic(topic, self.writer.is_none())? {
             // Past this checkpoint no recovery meets the topic's messages again and brings the queues back.
             self.upkeep.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// All queues.
+    pub fn queues(&self) -> Vec<Arc<ConsumeQueue>> {
+        self.core.queues.all(|_| true)
+    }
+
+    /// Lets the queues end where a replica's snapshot says: messages that came before may have expired, and those of topics
+    /// that were deleted since may still be in the log. Queues that it does not name go.
+    pub fn settle_queues(&self, ends: &BTreeMap<String, BTreeMap<u32, i64>>) -> Result<(), StoreError> {
+        for topic in self.topics() {
+            match ends.get(&*topic) {
+                None => drop(self.core.queues.delete_topic(&topic, false)?),
+                Some(known) => {
+                    let queues = self.core.queues.of_topic(&topic);
+                    let unknown = queues.iter().filter(|queue| !known.contains_key(&queue.queue_id()));
+                    unknown.into_iter().try_for_each(|queue| queue.restart_at(0))?;
+                }
+            }
+        }
+        for (topic, queues) in ends {
+            for (&queue_id, &end) in queues {
+                let queue = self.queue(topic, queue_id)?;
+                let end = u64::try_from(end).unwrap_or_default();
+                if queue.max_offset() != end {
+                    tracing::info!(
+                        topic,
+                        queue_id,
+                        found = queue.max_offset(),
+                        end,
+                        "a queue ends elsewhere"
+                    );
+                    if end == 0 { queue.restart_at(0)? } else { queue.stand_at(end)? }
+                }
+            }
         }
         Ok(())
     }

@@ -110,6 +110,13 @@ pub enum MetadataCommand {
         /// Level → next queue offset.
         levels: BTreeMap<u32, i64>,
     },
+    /// Where the queues of a topic end, in a snapshot alone: their messages may have expired. It changes no table.
+    QueueEnds {
+        /// The topic.
+        topic: String,
+        /// Queue → the offset of its next message.
+        ends: BTreeMap<u32, i64>,
+    },
 }
 
 /// A command in the log that cannot be read.
@@ -165,6 +172,7 @@ impl MetadataCommand {
             Self::CloneOffsets { .. } => "cloneOffsets",
             Self::Announce { .. } => "announce",
             Self::DelayProgress { .. } => "delayProgress",
+            Self::QueueEnds { .. } => "queueEnds",
         }
     }
 
@@ -214,6 +222,10 @@ impl MetadataCommand {
                 writer.member("address", address);
             }
             Self::DelayProgress { levels } => writer.member("levels", &widen(levels)),
+            Self::QueueEnds { topic, ends } => {
+                writer.member("topic", topic);
+                writer.member("ends", &widen(ends));
+            }
         }
     }
 
@@ -253,6 +265,9 @@ impl MetadataCommand {
                 Self::Announce { node: u64::from(number(value, "node")?), address: take(value, "address")? }
             }
             "delayProgress" => Self::DelayProgress { levels: narrow(take(value, "levels")?)? },
+            "queueEnds" => {
+                Self::QueueEnds { topic: take(value, "topic")?, ends: narrow(take(value, "ends")?)? }
+            }
             _ => return Ok(None),
         }))
     }
@@ -338,6 +353,10 @@ mod tests {
                 group: g.clone(),
                 topic: t.clone(),
                 offsets: BTreeMap::from([(0, 5), (7, 6)]),
+            },
+            MetadataCommand::QueueEnds {
+                topic: t.clone(),
+                ends: BTreeMap::from([(0, 1), (u32::MAX, i64::MAX)]),
             },
             MetadataCommand::TakeReset { group: g.clone(), topic: t.clone(), queue: 1 },
             MetadataCommand::CloneOffsets { source: g.clone(), target: "H".into(), topic: None },

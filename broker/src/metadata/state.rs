@@ -131,6 +131,7 @@ impl Metadata {
                     self.delays.advance(level, offset);
                 }
             }
+            MetadataCommand::QueueEnds { .. } => {}
         }
     }
 }

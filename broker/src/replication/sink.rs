@@ -12,7 +12,7 @@ use remoting::burst;
 use store::MessageStore;
 
 use super::state_file::{SavedState, StateFile};
-use super::table_state;
+use super::table_state::{self, QueueEnds};
 use super::walk;
 use crate::metadata::{Metadata, MetadataCommand};
 
@@ -131,6 +131,9 @@ impl Replica {
         table_state::restore(&self.metadata, restore.state)?;
         self.on_command.replaced();
         walk::apply_range(&self.segments, &self.store, restore.first_position, restore.next_position)?;
+        if let Some(ends) = table_state::queue_ends(restore.state)? {
+            self.store.settle_queues(&ends)?;
+        }
         *applied = Some(Mark { index: restore.last.index, position: restore.next_position });
         Ok(())
     }
@@ -165,7 +168,13 @@ impl ApplySink for Sink {
     }
 
     fn system_state(&mut self) -> Result<Vec<u8>, SinkError> {
-        Ok(table_state::encode(&self.replica.metadata))
+        let mut ends = QueueEnds::new();
+        for queue in self.replica.store.queues() {
+            if let Ok(end @ 1..) = i64::try_from(queue.max_offset()) {
+                ends.entry(queue.topic().to_string()).or_default().insert(queue.queue_id(), end);
+            }
+        }
+        Ok(table_state::encode_with_ends(&self.replica.metadata, &ends))
     }
 
     fn restore(&mut self, restore: Restore<'_>) -> Result<(), SinkError> {

@@ -19,19 +19,57 @@ pub(crate) enum StateError {
     Command(#[from] CommandError),
 }
 
+/// Topic → queue → the offset of its next message.
+pub(crate) type QueueEnds = BTreeMap<String, BTreeMap<u32, i64>>;
+
 /// The tables as they are now.
 pub(crate) fn encode(metadata: &Metadata) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for command in history(metadata) {
-        let command = command.encode();
-        bytes.extend_from_slice(&(command.len() as u32).to_be_bytes());
-        bytes.extend_from_slice(&command);
+    history(metadata).iter().for_each(|command| push(command, &mut bytes));
+    bytes
+}
+
+/// The same for a snapshot, with where the queues end: a replica that takes it over may find no message of theirs.
+pub(crate) fn encode_with_ends(metadata: &Metadata, ends: &QueueEnds) -> Vec<u8> {
+    let mut bytes = encode(metadata);
+    // One without a name comes first: it tells a group without queues from a snapshot of an older release.
+    let none = (String::new(), BTreeMap::new());
+    let all = std::iter::once((&none.0, &none.1)).chain(ends);
+    for (topic, ends) in all {
+        push(&MetadataCommand::QueueEnds { topic: topic.clone(), ends: ends.clone() }, &mut bytes);
     }
     bytes
 }
 
+/// The ends of queues that a snapshot names; `None` where it does not speak of them.
+pub(crate) fn queue_ends(bytes: &[u8]) -> Result<Option<QueueEnds>, StateError> {
+    let commands = commands(bytes)?.into_iter();
+    let mut found: QueueEnds = commands
+        .filter_map(|command| match command {
+            MetadataCommand::QueueEnds { topic, ends } => Some((topic, ends)),
+            _ => None,
+        })
+        .collect();
+    Ok(found.remove("").map(|_| found))
+}
+
+fn push(command: &MetadataCommand, bytes: &mut Vec<u8>) {
+    let command = command.encode();
+    bytes.extend_from_slice(&(command.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&command);
+}
+
 /// Replaces the tables by those in `bytes`.
 pub(crate) fn restore(metadata: &Metadata, bytes: &[u8]) -> Result<(), StateError> {
+    let commands = commands(bytes)?;
+    metadata.clear();
+    for command in &commands {
+        metadata.apply(command);
+    }
+    Ok(())
+}
+
+fn commands(bytes: &[u8]) -> Result<Vec<MetadataCommand>, StateError> {
     let mut commands = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
@@ -44,11 +82,7 @@ pub(crate) fn restore(metadata: &Metadata, bytes: &[u8]) -> Result<(), StateErro
         commands.push(MetadataCommand::decode(command)?);
         at = begin + command.len();
     }
-    metadata.clear();
-    for command in &commands {
-        metadata.apply(command);
-    }
-    Ok(())
+    Ok(commands)
 }
 
 /// The shortest history that leads to these tables, in an order of its own: the same tables give the same bytes.
@@ -137,6 +171,20 @@ mod tests {
         assert_eq!(other.offsets.get("gone", "T", 0), None);
         assert!(other.topic("T").is_some());
         assert_eq!(other.members.address(2).as_deref(), Some("10.0.0.2:10911"));
+    }
+
+    #[test]
+    fn a_snapshot_says_where_queues_end_and_the_tables_of_an_older_release_say_nothing() {
+        let (metadata, other) = (tables(), tables());
+        metadata.offsets.commit("G", "T", 0, 1);
+        let ends = QueueEnds::from([("T".to_owned(), BTreeMap::from([(0, 100), (7, 1)]))]);
+        for ends in [QueueEnds::new(), ends] {
+            let bytes = encode_with_ends(&metadata, &ends);
+            assert_eq!(queue_ends(&bytes), Ok(Some(ends)));
+            restore(&other, &bytes).expect("what was encoded");
+            assert_eq!(encode(&other), encode(&metadata));
+        }
+        assert_eq!(queue_ends(&encode(&metadata)), Ok(None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The store on a log that somebody else writes: a slave's bytes, a Raft log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use disk::{Disk, MemDisk, Segments};
 use protocol::message::patch_record;
-use store::{ConsumeQueue, FlushDiskType, KeyQuery, MessageStore, StoreError};
+use store::{ConsumeQueue, FlushDiskType, KeyQuery, MessageStore, ReadRequest, StoreError};
 
 use crate::rig::{PATIENCE, Rig, record};
 
@@ -411,4 +412,37 @@ fn a_topic_that_is_deleted_under_a_leader_gives_no_offset_out_twice() {
     assert_eq!(deleted_under_way(0, 2), 5);
     assert_eq!(deleted_under_way(1, 0), 7);
     assert_eq!(deleted_under_way(2, 2), 10);
+}
+
+#[test]
+fn queues_end_where_a_snapshot_says_also_after_a_restart() {
+    let rig = Rig::new(FlushDiskType::Async);
+    let segments = raft_log(&rig);
+    let store = open_on(&rig, &segments);
+    let mut position = 0;
+    for queue_id in [0, 1, 2] {
+        let (base, bytes) = write_entry(&segments, &store, position, queue_id, 3);
+        store.apply(base, &bytes).unwrap();
+        position = base + bytes.len() as u64;
+    }
+    let ends = [("T", BTreeMap::from([(0, 3), (1, 100)])), ("expired", BTreeMap::from([(7, 9)]))];
+    store.settle_queues(&ends.map(|(topic, ends)| (topic.to_owned(), ends)).into()).unwrap();
+    let seen = |store: &MessageStore| {
+        [("T", 0), ("T", 1), ("T", 2), ("expired", 7)].map(|(topic, id)| store.max_offset(topic, id))
+    };
+    assert_eq!(seen(&store), [3, 100, 0, 9]);
+    store.log_flushed(position);
+    store.checkpoint().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = open_on(&rig, &segments);
+    assert_eq!(seen(&store), [3, 100, 0, 9]);
+    store.queue_offsets().reset();
+    let (base, bytes) = write_entry(&segments, &store, position, 1, 2);
+    store.apply(base, &bytes).unwrap();
+    assert_eq!(store.max_offset("T", 1), 102);
+    let (tags, record, bytes_max) = (None, None, None);
+    let from =
+        ReadRequest { topic: "T", queue_id: 1, queue_offset: 100, count_max: 9, bytes_max, tags, record };
+    assert_eq!(store.read(&from).unwrap().count, 2);
 }
