@@ -24,10 +24,7 @@ struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// A copy; inside of what a reference named, other references stay `null`, so that the copy always ends.
     fn copy(&mut self, value: &Value, follow: bool) -> Result<Value, BodyError> {
-        self.copies += 1;
-        if self.copies > VALUES_MAX {
-            return Err(BodyError::TooLarge { max: VALUES_MAX });
-        }
+        self.count_copy(value, follow)?;
         if let Some(path) = reference(value) {
             // What a reference within a copy names is not even looked for: it may be copied many times.
             return match if follow { self.find(path)? } else { None } {
@@ -47,6 +44,13 @@ impl<'a> Resolver<'a> {
             }
             scalar => scalar.clone(),
         })
+    }
+
+    /// Counts a copy; a text that a reference multiplies counts by its length, so that memory is limited too.
+    fn count_copy(&mut self, value: &Value, follow: bool) -> Result<(), BodyError> {
+        let text_bytes = value.as_str().filter(|_| !follow).map_or(0, str::len);
+        self.copies += 1 + text_bytes / size_of::<Value>();
+        if self.copies > VALUES_MAX { Err(BodyError::TooLarge { max: VALUES_MAX }) } else { Ok(()) }
     }
 
     /// Follows `$.name.name[3]`.
@@ -163,6 +167,17 @@ mod tests {
         let big =
             format!(r#"{{"a":[{}],"b":[{}]}}"#, "1,".repeat(100_000), r#"{"$ref":"$.a"},"#.repeat(1000));
         assert!(parse(big.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_long_text_cannot_be_multiplied_without_end() {
+        for named in [r#"["TEXT"]"#, r#"{"TEXT":1}"#, r#""TEXT""#] {
+            let named = named.replace("TEXT", &"x".repeat(100_000));
+            let within = format!(r#"{{"a":{named},"b":[{}]}}"#, r#"{"$ref":"$.a"},"#.repeat(10));
+            assert!(parse(within.as_bytes()).is_ok());
+            let beyond = format!(r#"{{"a":{named},"b":[{}]}}"#, r#"{"$ref":"$.a"},"#.repeat(1000));
+            assert_eq!(parse(beyond.as_bytes()), Err(BodyError::TooLarge { max: VALUES_MAX }));
+        }
     }
 
     #[test]
