@@ -5,7 +5,7 @@
 //! Time is an argument. `processor::pull_message` puts pulls in, the store's dispatch wakes them, a timer
 //! takes the expired ones; whoever takes one runs the same read again and answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -106,7 +106,7 @@ impl<T> HeldPulls<T> {
     /// Takes one pull back, if it still waits (the queue may have grown between the read and the hold).
     pub fn take(&mut self, topic: &str, queue: u32, id: HoldId) -> Option<T> {
         let entries = self.topics.get_mut(topic)?.get_mut(&queue)?;
-        let at = entries.iter().position(|entry| entry.id == id)?;
+        let at = entries.iter().position(|entry| looked_at(entry).id == id)?;
         let entry = entries.swap_remove(at);
         self.forget(topic, queue, &entry);
         Some(entry.pull.request)
@@ -139,15 +139,19 @@ impl<T> HeldPulls<T> {
         woken.extend(queues.flatten().map(|entry| entry.pull.request));
     }
 
-    /// Takes the pulls whose time is up.
+    /// Takes the pulls whose time is up, the longest overdue first. Crowds of one queue expire together, so each queue is
+    /// gone through once and not once for each pull.
     pub fn take_expired(&mut self, now: Instant, expired: &mut Vec<T>) {
-        while let Some((&(deadline, id), _)) = self.deadlines.first_key_value() {
-            if deadline > now {
-                return;
-            }
-            let Some((topic, queue)) = self.deadlines.remove(&(deadline, id)) else { return };
-            expired.extend(self.take(&topic, queue, id));
+        let mut taken = Vec::new();
+        for (topic, queue) in self.take_deadlines(now) {
+            let Some(entries) = self.topics.get_mut(&topic).and_then(|queues| queues.get_mut(&queue)) else {
+                continue;
+            };
+            taken.extend(entries.extract_if(.., |entry| looked_at(entry).pull.deadline <= now));
+            self.forget_empty(&topic, queue);
         }
+        taken.sort_unstable_by_key(|entry| (entry.pull.deadline, entry.id));
+        expired.extend(taken.into_iter().map(|entry| entry.pull.request));
     }
 
     /// Drops the pulls that nobody waits for any more, such as those of closed connections.
@@ -171,9 +175,23 @@ impl<T> HeldPulls<T> {
         }
     }
 
+    /// Takes the deadlines that have come out of the index; says in which queues there were any.
+    fn take_deadlines(&mut self, now: Instant) -> HashSet<(Box<str>, u32)> {
+        let mut queues = HashSet::new();
+        while let Some(first) = self.deadlines.first_entry().filter(|first| first.key().0 <= now) {
+            queues.insert(first.remove());
+        }
+        queues
+    }
+
     /// Drops the traces of an entry that has left its queue list.
     fn forget(&mut self, topic: &str, queue: u32, entry: &Entry<T>) {
         self.deadlines.remove(&(entry.pull.deadline, entry.id));
+        self.forget_empty(topic, queue);
+    }
+
+    /// Drops a queue, and its topic, when no pull is left there.
+    fn forget_empty(&mut self, topic: &str, queue: u32) {
         let Some(queues) = self.topics.get_mut(topic) else { return };
         if queues.get(&queue).is_some_and(Vec::is_empty) {
             queues.remove(&queue);
@@ -184,10 +202,23 @@ impl<T> HeldPulls<T> {
     }
 }
 
+/// Counts the steps for the tests.
+fn looked_at<T>(entry: &Entry<T>) -> &Entry<T> {
+    #[cfg(test)]
+    tests::LOOKED.set(tests::LOOKED.get() + 1);
+    entry
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::time::Duration;
+
+    thread_local! {
+        /// How many pulls were looked at to find the ones to take.
+        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn pull(offset: u64, wanted: Wanted, deadline: Instant, name: &'static str) -> HeldPull<&'static str> {
         HeldPull { offset, wanted: Arc::new(wanted), deadline, request: name }
@@ -266,6 +297,20 @@ mod tests {
         let mut woken = Vec::new();
         table.wake_topic("T", &mut woken);
         assert_eq!(woken, ["open"]);
+        assert!(table.is_empty() && table.topics.is_empty());
+    }
+
+    #[test]
+    fn pulls_of_one_queue_that_expire_together_are_each_looked_at_once() {
+        let now = Instant::now();
+        let mut table = HeldPulls::new(1000);
+        for back in 0..1000 {
+            hold(&mut table, 0, pull(0, Wanted::All, now - Duration::from_millis(back), "together"));
+        }
+        let mut expired = Vec::new();
+        let before = LOOKED.get();
+        table.take_expired(now, &mut expired);
+        assert_eq!((expired.len(), LOOKED.get() - before), (1000, 1000));
         assert!(table.is_empty() && table.topics.is_empty());
     }
 }

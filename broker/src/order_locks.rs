@@ -13,6 +13,10 @@ pub const LOCK_LIVE: Duration = Duration::from_secs(60);
 /// Clients renew each 20 s and trust a lock for 30 s; the broker must remember it for longer than both.
 const _: () = assert!(LOCK_LIVE.as_secs() > 30);
 
+/// A full table is searched for expired locks this often at most: a sweep looks at every lock while all other requests for locks
+/// wait, and whoever asks a full table asks for many queues, again and again.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 /// A queue as the clients name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockQueue {
@@ -42,12 +46,13 @@ pub struct OrderLocks {
     groups: HashMap<Box<str>, HashMap<LockQueue, Lock>>,
     count: usize,
     limit: usize,
+    swept: Option<Instant>,
 }
 
 impl OrderLocks {
     /// An empty table that keeps at most `limit` locks.
     pub fn new(limit: usize) -> Self {
-        Self { groups: HashMap::new(), count: 0, limit }
+        Self { groups: HashMap::new(), count: 0, limit, swept: None }
     }
 
     /// Locks or renews one queue for a client; says whether the client now owns it.
@@ -62,11 +67,8 @@ impl OrderLocks {
             lock.renewed = now;
             return true;
         }
-        if self.count >= self.limit {
-            self.drop_expired(now);
-            if self.count >= self.limit {
-                return false;
-            }
+        if !self.has_room(now) {
+            return false;
         }
         let lock = Lock { client: client.into(), renewed: now };
         self.groups.entry(group.into()).or_default().insert(queue.clone(), lock);
@@ -93,6 +95,7 @@ impl OrderLocks {
 
     /// Forgets the locks that nobody renewed.
     pub fn drop_expired(&mut self, now: Instant) {
+        self.swept = Some(now);
         let mut count = 0;
         self.groups.retain(|_, locks| {
             locks.retain(|_, lock| lock.is_live(now));
@@ -116,6 +119,15 @@ impl OrderLocks {
     /// Whether no queue is locked.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether one more lock fits, after a sweep if one is due.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let is_due = self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_EVERY);
+        if self.count >= self.limit && is_due {
+            self.drop_expired(now);
+        }
+        self.count < self.limit
     }
 }
 
@@ -161,5 +173,20 @@ mod tests {
         let later = now + LOCK_LIVE * 2;
         assert!(locks.lock("G", &queue(2), "a", later));
         assert_eq!(locks.len(), 1);
+    }
+
+    #[test]
+    fn a_full_table_is_swept_once_a_second_and_refuses_between() {
+        let start = Instant::now();
+        let at = |millis| start + LOCK_LIVE + Duration::from_millis(millis);
+        let mut locks = OrderLocks::new(2);
+        assert!(locks.lock("G", &queue(0), "a", start));
+        assert!(locks.lock("G", &queue(1), "a", start + Duration::from_millis(500)));
+        // The first sweep makes room for one.
+        assert!(locks.lock("G", &queue(2), "a", at(1)));
+        // Another lock has expired by now, but looking for it can wait.
+        assert!(!locks.lock("G", &queue(3), "a", at(501)));
+        assert!(!locks.lock("G", &queue(3), "a", at(1000)));
+        assert!(locks.lock("G", &queue(3), "a", at(1001)));
     }
 }

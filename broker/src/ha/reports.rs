@@ -64,9 +64,9 @@ impl Reports {
         self.taken.notify_one();
     }
 
-    /// Waits until the log took bytes since this was last asked.
-    pub(super) async fn taken(&self) {
-        self.taken.notified().await;
+    /// Waits until the log took bytes of this connection since this was last asked, for `patience` at most.
+    pub(super) async fn taken(&self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.taken.notified()).await;
     }
 
     /// Says hello, then what the log's threads could not, and something every `heartbeat`; ends with the first error.

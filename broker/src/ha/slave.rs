@@ -25,6 +25,10 @@ use super::reports::Reports;
 /// Room for what one read may bring.
 const READ_BYTES: usize = 256 * 1024;
 
+/// A busy log is tried again after this long even when nobody said that it took bytes: what keeps it busy may be work of an
+/// earlier connection, whose end this one is not told of.
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
 /// What a slave keeps to.
 #[derive(Clone, Copy, Debug)]
 pub struct HaSlaveConfig {
@@ -212,27 +216,32 @@ impl HaSlave {
             let bytes: usize = bodies.iter().map(Bytes::len).sum();
             if bytes > 0 {
                 self.status.received.fetch_add(bytes as u64, Ordering::Relaxed);
-                self.append(next - bytes as u64, bodies, reports).await?;
+                append(&*self.log, next - bytes as u64, bodies, reports).await?;
             }
             taken?;
         }
     }
+}
 
-    /// Hands bytes to the log; when it is busy, waits until it has taken some.
-    async fn append(&self, position: u64, parts: Vec<Bytes>, reports: &Arc<Reports>) -> std::io::Result<()> {
-        loop {
-            // A disk that is slow to store must not keep a connection open that has ended.
-            let told = Arc::downgrade(reports);
-            let done = Box::new(move |result: Result<u64, store::StoreError>| {
-                if let Some(reports) = told.upgrade() {
-                    reports.tell(result);
-                }
-            });
-            match self.log.append(position, parts.clone(), done) {
-                Ok(()) => return Ok(()),
-                Err(store::StoreError::Busy { .. }) => reports.taken().await,
-                Err(error) => return Err(std::io::Error::other(error)),
+/// Hands bytes to the log; when it is busy, waits until it may have taken some.
+async fn append(
+    log: &dyn HaLog,
+    position: u64,
+    parts: Vec<Bytes>,
+    reports: &Arc<Reports>,
+) -> std::io::Result<()> {
+    loop {
+        // A disk that is slow to store must not keep a connection open that has ended.
+        let told = Arc::downgrade(reports);
+        let done = Box::new(move |result: Result<u64, store::StoreError>| {
+            if let Some(reports) = told.upgrade() {
+                reports.tell(result);
             }
+        });
+        match log.append(position, parts.clone(), done) {
+            Ok(()) => return Ok(()),
+            Err(store::StoreError::Busy { .. }) => reports.taken(BUSY_RETRY).await,
+            Err(error) => return Err(std::io::Error::other(error)),
         }
     }
 }
@@ -285,6 +294,65 @@ fn begins_whole(position: u64, body: &[u8]) -> bool {
 mod tests {
     use super::frame::Head;
     use super::*;
+    use crate::ha::log::Appended;
+    use std::sync::atomic::AtomicUsize;
+    use store::StoreError;
+    use tokio::net::TcpListener;
+
+    /// A log that somebody else's work keeps busy for so many appends, and that tells nobody when it has done it.
+    struct BusyLog {
+        busy: AtomicUsize,
+        taken: Mutex<Vec<(u64, Vec<Bytes>)>>,
+    }
+
+    impl HaLog for BusyLog {
+        fn begin(&self) -> u64 {
+            0
+        }
+
+        fn end(&self) -> u64 {
+            0
+        }
+
+        fn readable(&self) -> u64 {
+            0
+        }
+
+        fn ends_whole(&self) -> bool {
+            true
+        }
+
+        fn segment_bytes(&self) -> u64 {
+            1024
+        }
+
+        fn read(&self, _position: u64, _bytes_max: usize) -> Result<Bytes, StoreError> {
+            Ok(Bytes::new())
+        }
+
+        fn watch_readable(&self) -> watch::Receiver<u64> {
+            watch::Sender::new(0).subscribe()
+        }
+
+        fn append(&self, position: u64, parts: Vec<Bytes>, _done: Appended) -> Result<(), StoreError> {
+            let one_less = |left: usize| left.checked_sub(1);
+            if self.busy.try_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+                return Err(StoreError::Busy { puts: 1, bytes: 1 });
+            }
+            self.taken.lock().push((position, parts));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_an_earlier_connection_filled_is_tried_again_without_being_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_, writing) = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap().into_split();
+        let reports = Arc::new(Reports::new(writing, Arc::default(), 7));
+        let log = BusyLog { busy: AtomicUsize::new(3), taken: Mutex::default() };
+        append(&log, 7, vec![Bytes::from("abc")], &reports).await.unwrap();
+        assert_eq!(*log.taken.lock(), [(7, vec![Bytes::from("abc")])]);
+    }
 
     #[test]
     fn what_came_before_a_transfer_that_does_not_continue_it_is_taken() {
