@@ -187,7 +187,7 @@ impl ConsumeQueue {
         let (first, limit) = self.files.span();
         let is_empty = end == 0 && first == limit;
         if offset < end {
-            let known = if offset >= first { self.unit(offset)? } else { None };
+            let known = self.known(offset)?;
             // The tags code may differ: a delayed message's is its due time, and the levels are configured.
             if known.is_some_and(|known| {
                 (known.physical_offset, known.bytes) == (unit.physical_offset, unit.bytes)
@@ -216,6 +216,14 @@ impl ConsumeQueue {
         tail.units.push_back(unit);
         self.max.store(offset + 1, Ordering::Release);
         Ok(Extended::Appended)
+    }
+
+    /// The unit at an offset, when there is one: a queue that was restarted has neither files nor units for what came before.
+    fn known(&self, offset: u64) -> Result<Option<Unit>, StoreError> {
+        // The tail is asked first: what has left it meanwhile is in a file.
+        let is_in_tail = offset >= self.tail.read().start;
+        let (first, limit) = self.files.span();
+        if is_in_tail || (first..limit).contains(&offset) { self.unit(offset) } else { Ok(None) }
     }
 
     fn check_continuity(&self, found: u64, expected: u64, continuity: Continuity) -> Result<(), StoreError> {

@@ -84,6 +84,27 @@ fn a_queue_whose_messages_are_all_gone_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_topic_made_again_is_built_anew_from_a_log_whose_start_is_gone() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    for _ in 0..100 {
+        rig.send("T", 0, b"old");
+        rig.send("Filler", 0, &[1; 300]);
+    }
+    rig.store().checkpoint().unwrap();
+    expire(&rig);
+    rig.store().clean(true).unwrap();
+    let (min, max) = (rig.store().min_offset("T", 0), rig.store().max_offset("T", 0));
+    assert!(0 < min && min < max, "the log holds some of the old messages, {min}..{max}");
+    rig.store().delete_topic("T").unwrap();
+    assert_eq!(rig.send("T", 0, b"new").queue_offset, 0);
+    rig.store().close().unwrap();
+    rig.store = None;
+    rig.disk.remove_dir_all("/store/consumequeue".as_ref()).unwrap();
+    rig.open();
+    assert_eq!(rig.drain("T", 0), [(0, b"new".to_vec())]);
+}
+
+#[test]
 fn what_was_handed_out_stays_readable_after_its_segment_went() {
     let rig = filled();
     let held = rig.read("T", 0, 0);
