@@ -78,9 +78,9 @@ impl KeyIndex {
         let sealed = load_sealed(&disk, &directory)?;
         let sealed_end = sealed.last().map_or(0, |file| file.physical_last + 1);
         let mut run = load_run(&*disk, &directory.join(RUN_NAME))?;
-        // What a crash left behind the checkpoint may be torn, and what was sealed just before it is here twice.
+        // What a crash left behind the checkpoint may be torn. What was sealed just before it is here twice, and stays: a sealed
+        // file may speak of a log that lost its end since, and then entries at its places are of other messages.
         run.truncate(run.iter().take_while(|entry| entry.physical_offset < log_end).count());
-        run.retain(|entry| entry.physical_offset >= sealed_end);
         let newest =
             (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealed, newest };
@@ -423,6 +423,21 @@ mod tests {
         assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
         assert_eq!(index.trim(10_000).unwrap(), 2);
         assert_eq!(disk.list(Path::new("/keyindex")).unwrap().len(), 1, "the run");
+    }
+
+    #[test]
+    fn keys_of_messages_that_took_the_place_of_lost_ones_are_kept() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        (0..20).for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        index.persist().unwrap();
+        drop(index);
+        // A power cut took the end of the log, but not the file that was sealed of it.
+        let index = open(&disk, 1001);
+        index.extend(&[Entry { hash: 77, physical_offset: 1500 }], TimeSpan::at(20), 1500);
+        index.persist().unwrap();
+        drop(index);
+        assert_eq!(found(&open(&disk, 1501), 77, i64::MIN, i64::MAX), [15]);
     }
 
     #[test]
