@@ -177,7 +177,7 @@ impl QueueFiles {
         let mut from = from;
         let mut units = units;
         while !units.is_empty() {
-            let start = from * UNIT_BYTES - from * UNIT_BYTES % self.file_bytes;
+            let start = self.start_of(from);
             let left = self.file_units() - from % self.file_units();
             let (now, rest) = units.split_at(units.len().min(left as usize));
             self.ensure(start, from)?;
@@ -214,23 +214,9 @@ impl QueueFiles {
         !state.unsynced.is_empty() || state.is_name_unsynced
     }
 
-    /// Forgets everything from unit `end` on: later files go, what is written of this one is blanked.
+    /// Forgets everything from unit `end` on: later files go, what is written of this one is blanked. Units are dense here.
     pub(crate) fn cut(&self, end: u64) -> Result<(), StoreError> {
-        let end_byte = end * UNIT_BYTES;
-        loop {
-            let mut state = self.state.lock();
-            let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
-            let is_needed = last < end_byte || (last == 0 && end == 0);
-            if state.count == 0 || is_needed {
-                break;
-            }
-            state.count -= 1;
-            state.unsynced.retain(|start| *start != last);
-            state.is_name_unsynced = true;
-            self.drop_handle(&mut state, last);
-            drop(state);
-            self.remove(last)?;
-        }
+        self.drop_after(end)?;
         let (first, limit) = self.span();
         let mut at = end.max(first);
         let mut units = Vec::new();
@@ -246,6 +232,24 @@ impl QueueFiles {
             }
             self.fill(at, at + written, Unit::BLANK)?;
             at += written;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything from unit `end` on, after a crash: a power cut may have kept later units and not the ones before.
+    pub(crate) fn cut_torn(&self, end: u64) -> Result<(), StoreError> {
+        self.drop_after(end)?;
+        let (first, limit) = self.span();
+        let end = end.max(first);
+        if end == limit {
+            return Ok(());
+        }
+        let start = self.start_of(end);
+        self.note_unsynced(start);
+        let file = self.file(start)?;
+        // Shorter and long again: nothing need be read, and the file stays sparse. `load` knows a file that stayed short.
+        for bytes in [end * UNIT_BYTES - start, self.file_bytes] {
+            file.set_len(bytes).map_err(|error| DiskError::io("blank", &self.path(start), error))?;
         }
         Ok(())
     }
@@ -296,21 +300,42 @@ impl QueueFiles {
         }
     }
 
+    /// Removes the files that hold no unit before `end`; a queue from 0 on keeps its first.
+    fn drop_after(&self, end: u64) -> Result<(), StoreError> {
+        let end_byte = end * UNIT_BYTES;
+        loop {
+            let mut state = self.state.lock();
+            let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
+            let is_needed = last < end_byte || (last == 0 && end == 0);
+            if state.count == 0 || is_needed {
+                return Ok(());
+            }
+            state.count -= 1;
+            state.unsynced.retain(|start| *start != last);
+            state.is_name_unsynced = true;
+            self.drop_handle(&mut state, last);
+            drop(state);
+            self.remove(last)?;
+        }
+    }
+
     fn write_inside(&self, start: u64, from: u64, units: &[Unit]) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(units.len() * UNIT);
         for unit in units {
             bytes.extend_from_slice(&unit.encode());
         }
-        {
-            let mut state = self.state.lock();
-            if !state.unsynced.contains(&start) {
-                state.unsynced.push(start);
-            }
-        }
+        self.note_unsynced(start);
         let file = self.file(start)?;
         file.write_at(from * UNIT_BYTES - start, &bytes)
             .map_err(|error| DiskError::io("write", &self.path(start), error))?;
         Ok(())
+    }
+
+    fn note_unsynced(&self, start: u64) {
+        let mut state = self.state.lock();
+        if !state.unsynced.contains(&start) {
+            state.unsynced.push(start);
+        }
     }
 
     /// Writes `unit` to all places from `from` to `to`, which lie in one file.
@@ -318,7 +343,7 @@ impl QueueFiles {
         let mut at = from;
         while at < to {
             let count = (to - at).min(CHUNK_UNITS);
-            let start = at * UNIT_BYTES - at * UNIT_BYTES % self.file_bytes;
+            let start = self.start_of(at);
             self.write_inside(start, at, &vec![unit; count as usize])?;
             at += count;
         }
@@ -402,6 +427,12 @@ impl QueueFiles {
         Ok(self.disk.remove(&path).map_err(|error| DiskError::io("remove", &path, error))?)
     }
 
+    /// Where the file of a unit begins.
+    fn start_of(&self, unit: u64) -> u64 {
+        let position = unit * UNIT_BYTES;
+        position - position % self.file_bytes
+    }
+
     fn path(&self, start: u64) -> PathBuf {
         self.directory.join(format!("{start:020}"))
     }
@@ -480,7 +511,7 @@ mod tests {
         before.sync().unwrap();
         let after = queue(&disk);
         after.load().unwrap();
-        after.keep_before(LOG_END, &|_, _| Ok(true)).unwrap();
+        after.keep_before(LOG_END, None).unwrap();
         assert_eq!(after.max_offset(), 14);
         assert_eq!(after.unit(11).unwrap(), Some(Unit::PREFILL));
         assert_eq!(after.unit(12).unwrap().map(|unit| unit.physical_offset), Some(1200));
@@ -499,7 +530,7 @@ mod tests {
         before.write_out().unwrap();
         let after = queue(&disk);
         after.load().unwrap();
-        after.keep_before(LOG_END, &|_, _| Ok(true)).unwrap();
+        after.keep_before(LOG_END, None).unwrap();
         assert_eq!(after.max_offset(), 53);
     }
 }
