@@ -394,3 +394,12 @@ fn check_torn_queue(mut rig: Rig) {
 fn units_behind_a_gap_do_not_come_alive_when_the_log_has_grown_past_them() {
     check_torn_queue(torn_queue());
 }
+
+#[test]
+fn what_a_recovery_blanked_stays_blank_after_a_clean_stop_and_a_power_cut() {
+    let mut rig = torn_queue();
+    rig.store().close().unwrap();
+    rig.disk.crash();
+    rig.open();
+    check_torn_queue(rig);
+}
