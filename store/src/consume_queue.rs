@@ -53,6 +53,9 @@ impl Tail {
     }
 }
 
+/// Whether the log has the message that the unit at an offset stands for.
+pub(crate) type AskLog<'a> = dyn Fn(u64, &Unit) -> Result<bool, StoreError> + 'a;
+
 /// What the messages of a queue are held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Continuity {
@@ -187,7 +190,7 @@ impl ConsumeQueue {
         let (first, limit) = self.files.span();
         let is_empty = end == 0 && first == limit;
         if offset < end {
-            let known = if offset >= first { self.unit(offset)? } else { None };
+            let known = self.known(offset)?;
             // The tags code may differ: a delayed message's is its due time, and the levels are configured.
             if known.is_some_and(|known| {
                 (known.physical_offset, known.bytes) == (unit.physical_offset, unit.bytes)
@@ -221,6 +224,14 @@ impl ConsumeQueue {
         tail.units.push_back(unit);
         self.max.store(offset + 1, Ordering::Release);
         Ok(Extended::Appended)
+    }
+
+    /// The unit at an offset, when there is one: a queue that was restarted has neither files nor units for what came before.
+    fn known(&self, offset: u64) -> Result<Option<Unit>, StoreError> {
+        // The tail is asked first: what has left it meanwhile is in a file.
+        let is_in_tail = offset >= self.tail.read().start;
+        let (first, limit) = self.files.span();
+        if is_in_tail || (first..limit).contains(&offset) { self.unit(offset) } else { Ok(None) }
     }
 
     fn check_continuity(&self, found: u64, expected: u64, continuity: Continuity) -> Result<(), StoreError> {
@@ -317,19 +328,17 @@ impl ConsumeQueue {
         self.files.load()
     }
 
-    /// Keeps the units of messages before `log_end`, forgets the rest; `is_true` asks the log about a unit.
+    /// Keeps the units of messages before `log_end`, forgets the rest; after a crash `is_true` asks the log about a unit.
     ///
     /// What lies before `log_end` is known to be on the disk, so the units up to there are dense. What lies behind them may
     /// be anything after a power cut: the search can end up there, and then the log says so.
-    pub(crate) fn keep_before(
-        &self,
-        log_end: u64,
-        is_true: &dyn Fn(u64, &Unit) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn keep_before(&self, log_end: u64, is_true: Option<&AskLog<'_>>) -> Result<(), StoreError> {
         let (first, limit) = self.files.span();
         let is_kept = |unit: &Unit| !unit.is_blank() && unit.physical_offset < log_end;
         let mut end = self.search(first, limit, &|_, unit| Ok(!is_kept(unit)))?;
-        if end > first {
+        if let Some(is_true) = is_true
+            && end > first
+        {
             let last = self.files.unit(end - 1)?;
             if last.is_message() && !is_true(end - 1, &last)? {
                 end = self.search(first, limit, &|at, unit| {
@@ -341,7 +350,10 @@ impl ConsumeQueue {
             // Everything before was deleted with its messages, everything after is not known to be on the disk.
             return self.restart_at(first);
         }
-        self.files.cut(end)?;
+        match is_true {
+            Some(_) => self.files.cut_torn(end)?,
+            None => self.files.cut(end)?,
+        }
         *self.tail.write() = Tail { start: end, units: VecDeque::new() };
         self.max.store(end, Ordering::Release);
         self.next.store(end, Ordering::Relaxed);

@@ -134,6 +134,11 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether a file or directory is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_not_found())
+    }
 }
 
 impl From<DiskError> for StoreError {

@@ -3,6 +3,7 @@
 //! File: entries of 16 bytes (hash 8, physical offset 8, little endian), sorted; footer of 56 bytes: magic, count, first and
 //! last physical offset, first and last store time, checksum of the entries, checksum of the footer before it.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,9 +160,16 @@ impl IndexFile {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Removes the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file, unless somebody did already.
     pub(crate) fn remove(&self) -> Result<(), StoreError> {
-        Ok(self.disk.remove(&self.path).map_err(|error| DiskError::io("remove", &self.path, error))?)
+        match self.disk.remove(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => Ok(removed.map_err(|error| DiskError::io("remove", &self.path, error))?),
+        }
     }
 
     fn entries(&self, file: &dyn DiskFile, from: u64, count: u64) -> Result<Vec<Entry>, StoreError> {

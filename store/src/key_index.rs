@@ -78,9 +78,9 @@ impl KeyIndex {
         let sealed = load_sealed(&disk, &directory)?;
         let sealed_end = sealed.last().map_or(0, |file| file.physical_last + 1);
         let mut run = load_run(&*disk, &directory.join(RUN_NAME))?;
-        // What a crash left behind the checkpoint may be torn, and what was sealed just before it is here twice.
+        // What a crash left behind the checkpoint may be torn. What was sealed just before it is here twice, and stays: a sealed
+        // file may speak of a log that lost its end since, and then entries at its places are of other messages.
         run.truncate(run.iter().take_while(|entry| entry.physical_offset < log_end).count());
-        run.retain(|entry| entry.physical_offset >= sealed_end);
         let newest =
             (0, run.last().map_or_else(|| sealed_end.saturating_sub(1), |entry| entry.physical_offset));
         let parts = Parts { run, run_times: TimeSpan::ALWAYS, sealed, newest };
@@ -146,7 +146,12 @@ impl KeyIndex {
             }
         }
         for file in sealed.iter().rev().filter(|file| file.times.meets(begin, end)) {
-            if file.find(hash, found)?.is_break() {
+            let walked = match file.find(hash, found) {
+                // Retention was faster: the file's messages are gone as well.
+                Err(error) if error.is_not_found() && !self.holds(file) => continue,
+                walked => walked?,
+            };
+            if walked.is_break() {
                 return Ok(());
             }
         }
@@ -166,6 +171,10 @@ impl KeyIndex {
             file.remove()?;
         }
         Ok(gone.len())
+    }
+
+    fn holds(&self, file: &Arc<IndexFile>) -> bool {
+        self.parts.read().sealed.iter().any(|held| Arc::ptr_eq(held, file))
     }
 
     /// Seals the run. It stays where it is until the sealed file can take its place: should the disk be full, nothing has
@@ -198,7 +207,12 @@ impl KeyIndex {
         let mut parts = self.parts.write();
         parts.run.drain(..copy.count);
         parts.run_times = TimeSpan { first: copy.newest, last: copy.newest.max(parts.newest.0) };
-        parts.sealed.push(Arc::new(file));
+        // A run that was sealed before a kill and is sealed again after it has got the name, and the file, that it had.
+        let at = parts.sealed.partition_point(|known| known.path() < file.path());
+        if parts.sealed.get(at).is_some_and(|known| known.path() == file.path()) {
+            parts.sealed.remove(at);
+        }
+        parts.sealed.insert(at, Arc::new(file));
     }
 
     fn rewrite_run(&self) -> Result<(), StoreError> {
@@ -388,6 +402,71 @@ mod tests {
             offsets.dedup();
             assert_eq!(offsets, [26, 21, 16, 11, 6, 1], "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_run_that_is_sealed_again_after_a_kill_takes_the_place_of_its_file() {
+        let disk = MemDisk::new();
+        let fill = |index: &KeyIndex, numbers: std::ops::Range<u64>| {
+            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+            index.persist().unwrap();
+        };
+        let index = open(&disk, 0);
+        fill(&index, 0..12);
+        fill(&index, 12..24);
+        drop(index);
+        // No checkpoint came: the log is read from its start.
+        let index = open(&disk, 0);
+        fill(&index, 0..12);
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
+        fill(&index, 12..24);
+        assert_eq!(found(&index, 1, i64::MIN, i64::MAX), [21, 16, 11, 6, 1]);
+        assert_eq!(index.trim(10_000).unwrap(), 2);
+        assert_eq!(disk.list(Path::new("/keyindex")).unwrap().len(), 1, "the run");
+    }
+
+    #[test]
+    fn keys_of_messages_that_took_the_place_of_lost_ones_are_kept() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        (0..20).for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        index.persist().unwrap();
+        drop(index);
+        // A power cut took the end of the log, but not the file that was sealed of it.
+        let index = open(&disk, 1001);
+        index.extend(&[Entry { hash: 77, physical_offset: 1500 }], TimeSpan::at(20), 1500);
+        index.persist().unwrap();
+        drop(index);
+        assert_eq!(found(&open(&disk, 1501), 77, i64::MIN, i64::MAX), [15]);
+    }
+
+    #[test]
+    fn a_query_goes_on_when_retention_removes_a_file_that_it_has_not_come_to() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        for n in 0..20 {
+            index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100);
+            index.persist().unwrap();
+        }
+        let mut offsets = Vec::new();
+        let each = &mut |offset| {
+            index.trim(1000).unwrap();
+            offsets.push(offset / 100);
+            ControlFlow::Continue(())
+        };
+        index.find(1, i64::MIN, i64::MAX, each).unwrap();
+        assert_eq!(offsets, [16, 11]);
+    }
+
+    #[test]
+    fn a_file_that_is_missing_though_nobody_removed_it_is_an_error() {
+        let disk = MemDisk::new();
+        let index = open(&disk, 0);
+        (0..12).for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        index.persist().unwrap();
+        disk.remove(Path::new("/keyindex/00000000000000000000.idx")).unwrap();
+        assert!(index.find(1, i64::MIN, i64::MAX, &mut |_| ControlFlow::Continue(())).is_err());
+        index.trim(10_000).unwrap();
     }
 
     #[test]

@@ -177,13 +177,10 @@ impl QueueFiles {
         let mut from = from;
         let mut units = units;
         while !units.is_empty() {
-            let start = from * UNIT_BYTES - from * UNIT_BYTES % self.file_bytes;
+            let start = self.start_of(from);
             let left = self.file_units() - from % self.file_units();
             let (now, rest) = units.split_at(units.len().min(left as usize));
-            let is_first = self.ensure(start)?;
-            if is_first {
-                self.fill(start / UNIT_BYTES, from, Unit::PREFILL)?;
-            }
+            self.ensure(start, from)?;
             self.write_inside(start, from, now)?;
             from += now.len() as u64;
             units = rest;
@@ -217,23 +214,9 @@ impl QueueFiles {
         !state.unsynced.is_empty() || state.is_name_unsynced
     }
 
-    /// Forgets everything from unit `end` on: later files go, what is written of this one is blanked.
+    /// Forgets everything from unit `end` on: later files go, what is written of this one is blanked. Units are dense here.
     pub(crate) fn cut(&self, end: u64) -> Result<(), StoreError> {
-        let end_byte = end * UNIT_BYTES;
-        loop {
-            let mut state = self.state.lock();
-            let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
-            let is_needed = last < end_byte || (last == 0 && end == 0);
-            if state.count == 0 || is_needed {
-                break;
-            }
-            state.count -= 1;
-            state.unsynced.retain(|start| *start != last);
-            state.is_name_unsynced = true;
-            self.drop_handle(&mut state, last);
-            drop(state);
-            self.remove(last)?;
-        }
+        self.drop_after(end)?;
         let (first, limit) = self.span();
         let mut at = end.max(first);
         let mut units = Vec::new();
@@ -249,6 +232,24 @@ impl QueueFiles {
             }
             self.fill(at, at + written, Unit::BLANK)?;
             at += written;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything from unit `end` on, after a crash: a power cut may have kept later units and not the ones before.
+    pub(crate) fn cut_torn(&self, end: u64) -> Result<(), StoreError> {
+        self.drop_after(end)?;
+        let (first, limit) = self.span();
+        let end = end.max(first);
+        if end == limit {
+            return Ok(());
+        }
+        let start = self.start_of(end);
+        self.note_unsynced(start);
+        let file = self.file(start)?;
+        // Shorter and long again: nothing need be read, and the file stays sparse. `load` knows a file that stayed short.
+        for bytes in [end * UNIT_BYTES - start, self.file_bytes] {
+            file.set_len(bytes).map_err(|error| DiskError::io("blank", &self.path(start), error))?;
         }
         Ok(())
     }
@@ -299,21 +300,42 @@ impl QueueFiles {
         }
     }
 
+    /// Removes the files that hold no unit before `end`; a queue from 0 on keeps its first.
+    fn drop_after(&self, end: u64) -> Result<(), StoreError> {
+        let end_byte = end * UNIT_BYTES;
+        loop {
+            let mut state = self.state.lock();
+            let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
+            let is_needed = last < end_byte || (last == 0 && end == 0);
+            if state.count == 0 || is_needed {
+                return Ok(());
+            }
+            state.count -= 1;
+            state.unsynced.retain(|start| *start != last);
+            state.is_name_unsynced = true;
+            self.drop_handle(&mut state, last);
+            drop(state);
+            self.remove(last)?;
+        }
+    }
+
     fn write_inside(&self, start: u64, from: u64, units: &[Unit]) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(units.len() * UNIT);
         for unit in units {
             bytes.extend_from_slice(&unit.encode());
         }
-        {
-            let mut state = self.state.lock();
-            if !state.unsynced.contains(&start) {
-                state.unsynced.push(start);
-            }
-        }
+        self.note_unsynced(start);
         let file = self.file(start)?;
         file.write_at(from * UNIT_BYTES - start, &bytes)
             .map_err(|error| DiskError::io("write", &self.path(start), error))?;
         Ok(())
+    }
+
+    fn note_unsynced(&self, start: u64) {
+        let mut state = self.state.lock();
+        if !state.unsynced.contains(&start) {
+            state.unsynced.push(start);
+        }
     }
 
     /// Writes `unit` to all places from `from` to `to`, which lie in one file.
@@ -321,28 +343,25 @@ impl QueueFiles {
         let mut at = from;
         while at < to {
             let count = (to - at).min(CHUNK_UNITS);
-            let start = at * UNIT_BYTES - at * UNIT_BYTES % self.file_bytes;
+            let start = self.start_of(at);
             self.write_inside(start, at, &vec![unit; count as usize])?;
             at += count;
         }
         Ok(())
     }
 
-    /// Makes the file that begins at `start` unless it exists; tells whether it is the queue's first.
-    fn ensure(&self, start: u64) -> Result<bool, StoreError> {
+    /// Makes the file that begins at `start` unless it exists; the queue's first is filled up to unit `from`.
+    fn ensure(&self, start: u64, from: u64) -> Result<(), StoreError> {
         if self.holds(start) {
-            return Ok(false);
+            return Ok(());
         }
-        if !self.state.lock().is_directory_made {
-            let made = self.disk.create_dir_all(&self.directory);
-            made.map_err(|error| DiskError::io("create", &self.directory, error))?;
+        self.make(start)?;
+        let is_first = self.state.lock().count == 0;
+        if is_first {
+            // Before the file counts: should the disk be full now, the next try begins anew.
+            self.fill(start / UNIT_BYTES, from, Unit::PREFILL)?;
         }
-        let path = self.path(start);
-        let file =
-            self.disk.open(&path, OpenHow::Create).map_err(|error| DiskError::io("create", &path, error))?;
-        file.set_len(self.file_bytes).map_err(|error| DiskError::io("extend", &path, error))?;
         let mut state = self.state.lock();
-        let is_first = state.count == 0;
         assert!(
             is_first || state.start + state.count * self.file_bytes == start,
             "the files of a queue are contiguous"
@@ -351,9 +370,23 @@ impl QueueFiles {
             state.start = start;
         }
         state.count += 1;
-        state.is_directory_made = true;
         state.is_name_unsynced = true;
-        Ok(is_first)
+        Ok(())
+    }
+
+    /// Makes a file of full size, and the directory for it.
+    fn make(&self, start: u64) -> Result<(), StoreError> {
+        if !self.state.lock().is_directory_made {
+            let made = self.disk.create_dir_all(&self.directory);
+            made.map_err(|error| DiskError::io("create", &self.directory, error))?;
+            // Whatever becomes of the file: a queue that is restarted takes it away with the directory.
+            self.state.lock().is_directory_made = true;
+        }
+        let path = self.path(start);
+        let file =
+            self.disk.open(&path, OpenHow::Create).map_err(|error| DiskError::io("create", &path, error))?;
+        file.set_len(self.file_bytes).map_err(|error| DiskError::io("extend", &path, error))?;
+        Ok(())
     }
 
     fn holds(&self, start: u64) -> bool {
@@ -392,6 +425,12 @@ impl QueueFiles {
     fn remove(&self, start: u64) -> Result<(), StoreError> {
         let path = self.path(start);
         Ok(self.disk.remove(&path).map_err(|error| DiskError::io("remove", &path, error))?)
+    }
+
+    /// Where the file of a unit begins.
+    fn start_of(&self, unit: u64) -> u64 {
+        let position = unit * UNIT_BYTES;
+        position - position % self.file_bytes
     }
 
     fn path(&self, start: u64) -> PathBuf {
@@ -434,4 +473,64 @@ impl Drop for QueueFiles {
 fn parse_name(name: &str) -> Option<u64> {
     let is_decimal = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
     if is_decimal { name.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use disk::MemDisk;
+
+    use super::*;
+    use crate::consume_queue::{ConsumeQueue, Continuity};
+
+    const FILE_UNITS: u64 = 20;
+    /// All messages of these tests lie before.
+    const LOG_END: u64 = 10_000;
+
+    fn queue(disk: &MemDisk) -> ConsumeQueue {
+        let open_files = Arc::new(OpenFiles::new(8));
+        let disk = Arc::new(disk.clone());
+        ConsumeQueue::new(disk, "/T/0".into(), FILE_UNITS * UNIT_BYTES, open_files, Arc::from("T"), 0)
+    }
+
+    fn extend(queue: &ConsumeQueue, offset: u64) {
+        let unit = Unit { physical_offset: offset * 100, bytes: 100, tags_code: 0 };
+        queue.extend(offset, unit, Continuity::Restored).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_filled_because_the_disk_was_full_is_filled_later() {
+        let disk = MemDisk::new();
+        let before = queue(&disk);
+        before.restart_at(12).unwrap();
+        (12..14).for_each(|offset| extend(&before, offset));
+        disk.fail_write(1, io::ErrorKind::StorageFull);
+        assert!(before.write_out().is_err());
+        before.write_out().unwrap();
+        before.sync().unwrap();
+        let after = queue(&disk);
+        after.load().unwrap();
+        after.keep_before(LOG_END, None).unwrap();
+        assert_eq!(after.max_offset(), 14);
+        assert_eq!(after.unit(11).unwrap(), Some(Unit::PREFILL));
+        assert_eq!(after.unit(12).unwrap().map(|unit| unit.physical_offset), Some(1200));
+    }
+
+    #[test]
+    fn a_queue_restarted_after_the_disk_was_full_leaves_no_file_behind() {
+        let disk = MemDisk::new();
+        let before = queue(&disk);
+        before.restart_at(12).unwrap();
+        extend(&before, 12);
+        disk.fail_write(1, io::ErrorKind::StorageFull);
+        assert!(before.write_out().is_err());
+        before.restart_at(52).unwrap();
+        extend(&before, 52);
+        before.write_out().unwrap();
+        let after = queue(&disk);
+        after.load().unwrap();
+        after.keep_before(LOG_END, None).unwrap();
+        assert_eq!(after.max_offset(), 53);
+    }
 }

@@ -182,9 +182,11 @@ impl<'a> Gathering<'a> {
                 return Ok(());
             }
         }
+        self.join(unit)?;
+        // Only now: should the run before turn out to be gone, the count begins anew with this message.
         self.count += 1;
         self.bytes += unit.bytes as usize;
-        self.join(unit)
+        Ok(())
     }
 
     /// Adds a message to the run of its neighbours, or begins a new one.

@@ -126,9 +126,8 @@ pub(crate) fn rewind_queues(
 ) -> Result<(), StoreError> {
     let is_trusted = start.is_exact && !is_crash;
     for queue in queues.all(|_| true) {
-        queue.keep_before(start.end.position, &|at, unit| {
-            if is_trusted { Ok(true) } else { is_true(segments, &queue, at, unit) }
-        })?;
+        let ask_log = |at, unit: &Unit| is_true(segments, &queue, at, unit);
+        queue.keep_before(start.end.position, if is_trusted { None } else { Some(&ask_log) })?;
     }
     Ok(())
 }

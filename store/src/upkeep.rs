@@ -60,10 +60,12 @@ impl Upkeep {
         let LogEnd { position, last_record, timestamp } = self.core.confirm.end();
         let queues = self.core.queues.all(|queue| queue.max_offset() > 0).len() as u64;
         let next = Checkpoint { timestamp, position: Some(position), last_record, queues };
-        if next == *stored || !self.flush_log(position)? {
+        let dirty = self.core.queues.all(|queue| queue.is_dirty());
+        // A queue can be dirty without a new message: a recovery that found none may have blanked what it did not believe.
+        if (next == *stored && dirty.is_empty()) || !self.flush_log(position)? {
             return Ok(());
         }
-        for queue in self.core.queues.all(|queue| queue.is_dirty()) {
+        for queue in dirty {
             queue.write_out()?;
             queue.sync()?;
         }

@@ -1,8 +1,8 @@
 //! What a store finds when it opens: after a clean stop, after a kill, after somebody else worked on it.
 
 use bytes::Bytes;
-use disk::{Disk, DiskError, OpenHow};
-use store::{FlushDiskType, GetStatus, KeyQuery, StoreError};
+use disk::{Disk, DiskError, MemDisk, OpenHow};
+use store::{FlushDiskType, GetStatus, KeyQuery, StoreError, Unit};
 
 use crate::rig::{PATIENCE, Rig, exists, record};
 
@@ -353,4 +353,53 @@ fn units_that_the_log_does_not_confirm_are_not_believed() {
     assert_eq!(bodies(&rig, "T", 0).len(), 6);
     let file = disk::read_whole(&rig.disk, path.as_ref()).unwrap().unwrap();
     assert!(file[6 * 20..].iter().all(|byte| *byte == 0), "a Java broker would believe them");
+}
+
+/// A store whose queue has 5 units, and after a gap some that lie behind the log's end: the disk kept a later piece of the
+/// queue's file in a power cut, and not the one before it. Then it was killed.
+fn torn_queue() -> Rig {
+    let mut config = Rig::new(FlushDiskType::Async).config.clone();
+    config.queue_file_bytes = 64 * 20;
+    let mut rig = Rig::with(config, MemDisk::new());
+    (0..5).for_each(|_| _ = rig.send("T", 0, b"kept"));
+    rig.store().checkpoint().unwrap();
+    let end = rig.store().commit_log_max();
+    let file = rig.disk.open(TORN_QUEUE.as_ref(), OpenHow::Write).unwrap();
+    for at in 30..40 {
+        let stale = Unit { physical_offset: end + 1000 + at * 100, bytes: 100, tags_code: 0 };
+        file.write_at(at * 20, &stale.encode()).unwrap();
+    }
+    file.sync_data().unwrap();
+    rig.kill();
+    rig
+}
+
+const TORN_QUEUE: &str = "/store/consumequeue/T/0/00000000000000000000";
+
+/// Lets the log grow past the units behind the gap, and sees whether they are believed then.
+fn check_torn_queue(mut rig: Rig) {
+    rig.send("T", 0, b"new");
+    while rig.store().commit_log_max() < 8192 {
+        rig.send("U", 0, &[1; 500]);
+    }
+    rig.restart();
+    assert_eq!(rig.store().max_offset("T", 0), 6);
+    assert_eq!(bodies(&rig, "T", 0), ["kept", "kept", "kept", "kept", "kept", "new"]);
+    let file = disk::read_whole(&rig.disk, TORN_QUEUE.as_ref()).unwrap().unwrap();
+    assert_eq!(file.len(), 64 * 20);
+    assert!(file[6 * 20..].iter().all(|byte| *byte == 0), "a Java broker would believe them");
+}
+
+#[test]
+fn units_behind_a_gap_do_not_come_alive_when_the_log_has_grown_past_them() {
+    check_torn_queue(torn_queue());
+}
+
+#[test]
+fn what_a_recovery_blanked_stays_blank_after_a_clean_stop_and_a_power_cut() {
+    let mut rig = torn_queue();
+    rig.store().close().unwrap();
+    rig.disk.crash();
+    rig.open();
+    check_torn_queue(rig);
 }

@@ -1,11 +1,13 @@
 //! What goes when its time is over, and what stays.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use disk::Disk;
-use store::{FlushDiskType, GetStatus, KeyQuery, StoreError};
+use protocol::message::MessageView;
+use store::{FlushDiskType, GetStatus, KeyQuery, ReadRequest, ReadResult, StoreError};
 
-use crate::rig::{HOUR, PATIENCE, Rig, exists, record};
+use crate::rig::{HOUR, PATIENCE, Rig, exists, record, request};
 
 fn filled() -> Rig {
     let rig = Rig::new(FlushDiskType::Async);
@@ -82,6 +84,27 @@ fn a_queue_whose_messages_are_all_gone_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_topic_made_again_is_built_anew_from_a_log_whose_start_is_gone() {
+    let mut rig = Rig::new(FlushDiskType::Async);
+    for _ in 0..100 {
+        rig.send("T", 0, b"old");
+        rig.send("Filler", 0, &[1; 300]);
+    }
+    rig.store().checkpoint().unwrap();
+    expire(&rig);
+    rig.store().clean(true).unwrap();
+    let (min, max) = (rig.store().min_offset("T", 0), rig.store().max_offset("T", 0));
+    assert!(0 < min && min < max, "the log holds some of the old messages, {min}..{max}");
+    rig.store().delete_topic("T").unwrap();
+    assert_eq!(rig.send("T", 0, b"new").queue_offset, 0);
+    rig.store().close().unwrap();
+    rig.store = None;
+    rig.disk.remove_dir_all("/store/consumequeue".as_ref()).unwrap();
+    rig.open();
+    assert_eq!(rig.drain("T", 0), [(0, b"new".to_vec())]);
+}
+
+#[test]
 fn what_was_handed_out_stays_readable_after_its_segment_went() {
     let rig = filled();
     let held = rig.read("T", 0, 0);
@@ -89,6 +112,46 @@ fn what_was_handed_out_stays_readable_after_its_segment_went() {
     expire(&rig);
     assert!(rig.store().clean(true).unwrap() > 0);
     assert_eq!(copy, held.slices.iter().map(|slice| slice.to_vec()).collect::<Vec<_>>());
+}
+
+/// The queue's last message before a position of the log.
+fn last_before(rig: &Rig, queue_id: u32, position: u64) -> u64 {
+    let queue = rig.store().queue("T", queue_id).unwrap();
+    let lies_before = |at: &u64| queue.unit(*at).unwrap().unwrap().physical_offset < position;
+    (0..queue.max_offset()).rfind(lies_before).unwrap()
+}
+
+/// Reads while retention removes what was looked at first.
+fn read_while_cleaned(rig: &Rig, offset: u64) -> ReadResult {
+    let looks = Cell::new(0);
+    let clean_at_second = |_| {
+        looks.set(looks.get() + 1);
+        if looks.get() == 2 {
+            assert!(rig.store().clean(true).unwrap() > 0);
+        }
+        true
+    };
+    let request = ReadRequest { tags: Some(&clean_at_second), ..request("T", 0, offset) };
+    rig.store().read(&request).unwrap()
+}
+
+#[test]
+fn a_read_that_meets_retention_counts_what_it_hands_out() {
+    let twin = filled();
+    expire(&twin);
+    twin.store().clean(true).unwrap();
+    let start = twin.store().commit_log_min();
+    let rig = filled();
+    expire(&rig);
+    let last_gone = last_before(&rig, 0, start);
+    let result = read_while_cleaned(&rig, last_gone);
+    assert_eq!(rig.store().commit_log_min(), start);
+    assert_eq!(result.status, GetStatus::Found);
+    assert_eq!(result.bytes, result.slices.iter().map(|slice| slice.len()).sum::<usize>());
+    let messages = result.slices.iter().flat_map(|slice| MessageView::iter(slice));
+    let offsets: Vec<u64> = messages.map(|message| message.unwrap().queue_offset).collect();
+    assert_eq!(offsets, (last_gone + 1..result.next_begin_offset).collect::<Vec<_>>());
+    assert_eq!(result.count, offsets.len());
 }
 
 #[test]
