@@ -216,6 +216,20 @@ impl Consumer {
         !self.needs_lock() || assigned.is_locked(now)
     }
 
+    /// Whether offsets follow without the application's `commit`.
+    fn commits_by_itself(&self) -> bool {
+        self.kind != Kind::Pull || self.config.auto_commit
+    }
+
+    /// Consumption of a queue begins at `offset`.
+    pub(crate) fn begin(&self, queue: &MessageQueue, offset: u64) {
+        // A queue may go before its first message comes; without a place it would begin at its new end when it returns,
+        // and what came meanwhile would be missed.
+        if self.file.is_some() && self.commits_by_itself() {
+            self.offsets.lock().advance(queue, offset);
+        }
+    }
+
     pub(crate) fn cache_limits(&self) -> CacheLimits {
         CacheLimits {
             messages_max: self.config.cached_messages_max,
@@ -261,7 +275,7 @@ impl Consumer {
         state.process.skip_to(next);
         let passed = if state.process.is_empty() { state.process.commit_offset() } else { None };
         drop(state);
-        if let Some(offset) = passed.filter(|_| self.kind != Kind::Pull || self.config.auto_commit) {
+        if let Some(offset) = passed.filter(|_| self.commits_by_itself()) {
             self.offsets.lock().advance(&assigned.queue, offset);
         }
         if new > 0 {
@@ -356,15 +370,16 @@ impl Consumer {
         }
     }
 
-    /// Tells how far we came in a queue that is not ours any more, and forgets it.
+    /// Tells how far we came in a queue that is not ours any more, and forgets what the broker knows now.
     pub(crate) async fn leave(self: &Arc<Self>, queue: &MessageQueue) {
         if self.file.is_some() {
+            // Nobody else has the queue meanwhile: when it comes back, only we know where it goes on.
             self.persist(true).await;
-        } else {
-            let dirty = self.offsets.lock().dirty();
-            if let Some((queue, offset)) = dirty.into_iter().find(|(one, _)| one == queue) {
-                self.tell(&queue, offset, true).await;
-            }
+            return;
+        }
+        let dirty = self.offsets.lock().dirty();
+        if let Some((queue, offset)) = dirty.into_iter().find(|(one, _)| one == queue) {
+            self.tell(&queue, offset, true).await;
         }
         self.offsets.lock().forget(queue);
     }

@@ -157,6 +157,7 @@ pub(crate) async fn take(
         }
         held.insert(queue.clone(), assigned.clone());
     }
+    consumer.begin(queue, offset);
     tracing::debug!(group = consumer.group(), ?queue, offset, "queue taken");
     start_pull(consumer, &assigned);
     if consumer.kind == Kind::Orderly {
