@@ -191,7 +191,8 @@ impl Core {
             producer_group: producer_group.map(Text::from),
             consumer_group: consumer_group.map(Text::from),
         };
-        let told = std::mem::take(&mut *self.heart.told.lock());
+        // They stay in the set: another group that stops now has to tell them as well.
+        let told = self.heart.told.lock().clone();
         for address in &told {
             // A broker that we are not connected to has forgotten us with the connection.
             if self.remoting.connected(address).is_some() {
@@ -269,8 +270,13 @@ impl Heart {
 
     /// Tells all brokers.
     pub(crate) async fn beat(&self) {
-        self.told.lock().clear();
-        self.greet().await;
+        if self.members.is_empty() {
+            return;
+        }
+        let addresses = self.part().await;
+        let heard = self.tell(addresses.clone()).await;
+        // Only now, for a group that stops meanwhile looks here whom to tell.
+        self.told.lock().retain(|address| heard.contains(address) || !addresses.contains(address));
     }
 
     /// Tells the brokers that have not heard of us, or forgot us with the connection.
@@ -278,30 +284,43 @@ impl Heart {
         if self.members.is_empty() {
             return;
         }
+        let addresses = self.part().await;
+        let unaware = addresses.difference(&self.told.lock()).cloned().collect();
+        self.tell(unaware).await;
+    }
+
+    /// Parts with brokers that are gone or no masters any more; returns those that are to know us.
+    async fn part(&self) -> BTreeSet<String> {
         self.told.lock().retain(|address| self.remoting.connected(address).is_some());
         let addresses = self.addresses();
         self.take_leave(&addresses).await;
+        addresses
+    }
+
+    /// Tells these brokers, and notes each that has heard; returns those.
+    async fn tell(&self, addresses: BTreeSet<String>) -> BTreeSet<String> {
         let body = self.data().encode();
         let mut beats = JoinSet::new();
         for address in addresses {
-            if !self.told.lock().contains(&address) {
-                let (remoting, timeout) = (self.remoting.clone(), self.call_timeout);
-                let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
-                beats.spawn(async move {
-                    let outcome = remoting.call(&address, request, timeout).await;
-                    (address, outcome)
-                });
-            }
+            let (remoting, timeout) = (self.remoting.clone(), self.call_timeout);
+            let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
+            beats.spawn(async move {
+                let outcome = remoting.call(&address, request, timeout).await;
+                (address, outcome)
+            });
         }
+        let mut heard = BTreeSet::new();
         while let Some(beat) = beats.join_next().await {
             match beat {
                 Ok((address, Ok(answer))) if ResponseCode::Success == answer.code => {
-                    self.told.lock().insert(address);
+                    self.told.lock().insert(address.clone());
+                    heard.insert(address);
                 }
                 Ok((address, outcome)) => tracing::debug!(address, ?outcome, "heartbeat not taken"),
                 Err(error) => tracing::debug!(%error, "heartbeat not sent"),
             }
         }
+        heard
     }
 
     /// Tells brokers that are no masters any more that our producers have moved: one that stops need not wait for us.

@@ -549,3 +549,17 @@ async fn the_file_of_a_broadcasting_member_keeps_queues_that_are_gone() {
     consumer.stop().await;
     assert_eq!(again.sorted(), numbered(5..8));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_one_client_that_stop_together_all_leave() {
+    let cluster = Cluster::start(1, &[("T", 1)]);
+    let (client, seen) = (cluster.client(), Seen::default());
+    let first = noting(&client, quick("CG1").subscribe("T", "*"), &seen).await;
+    let second = noting(&client, quick("CG2").subscribe("T", "*"), &seen).await;
+    tokio::join!(first.stop(), second.stop());
+    until("both groups are left", || {
+        let members = cluster.brokers[0].members.lock();
+        members.values().all(|members| !members.contains_key(client.id()))
+    })
+    .await;
+}

@@ -375,14 +375,11 @@ impl Broker {
         ok()
     }
 
-    fn leave(&self, client_id: &str) {
-        let mut left = Vec::new();
-        for (group, members) in self.members.lock().iter_mut() {
-            if members.remove(client_id).is_some() {
-                left.push(group.clone());
-            }
+    fn leave(&self, group: &str, client_id: &str) {
+        let former = self.members.lock().get_mut(group).and_then(|members| members.remove(client_id));
+        if former.is_some() {
+            self.notify(group);
         }
-        left.iter().for_each(|group| self.notify(group));
     }
 
     fn answer(&self, connection: &Arc<Connection>, request: &RemotingCommand) -> Option<RemotingCommand> {
@@ -400,8 +397,8 @@ impl Broker {
             RequestCode::UnlockBatchMq => self.unlock(request),
             RequestCode::UnregisterClient => {
                 let header: UnregisterClientRequestHeader = request.header().unwrap();
-                if header.consumer_group.is_some() {
-                    self.leave(&header.client_id);
+                if let Some(group) = &header.consumer_group {
+                    self.leave(group, &header.client_id);
                 }
                 ok()
             }
@@ -477,12 +474,13 @@ impl Handler for Broker {
     }
 
     fn closed(&self, connection: &Arc<Connection>) {
-        let gone: Vec<String> = {
+        let gone: Vec<(String, String)> = {
             let members = self.members.lock();
-            let all = members.values().flatten();
-            all.filter(|(_, member)| member.id() == connection.id()).map(|(id, _)| id.clone()).collect()
+            let all = members.iter().flat_map(|(group, all)| all.iter().map(move |one| (group, one)));
+            let of_connection = all.filter(|(_, (_, member))| member.id() == connection.id());
+            of_connection.map(|(group, (id, _))| (group.clone(), id.clone())).collect()
         };
-        gone.iter().for_each(|id| self.leave(id));
+        gone.iter().for_each(|(group, id)| self.leave(group, id));
         self.held.lock().retain(|(held, _)| held.id() != connection.id());
     }
 }
