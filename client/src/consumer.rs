@@ -78,6 +78,8 @@ pub(crate) struct Consumer {
     loops: Mutex<JoinSet<()>>,
     /// Ended by `stop` once their listeners are.
     workers: Mutex<JoinSet<()>>,
+    /// Workers of orderly queues; one may outlive our holding the queue.
+    orderly: Mutex<BTreeMap<MessageQueue, AbortHandle>>,
 }
 
 impl Consumer {
@@ -153,6 +155,7 @@ impl Consumer {
             started_millis: now_millis(),
             loops: Mutex::default(),
             workers: Mutex::default(),
+            orderly: Mutex::default(),
             config,
         })
     }
@@ -202,8 +205,22 @@ impl Consumer {
     }
 
     /// Runs something that may be in the application's code.
-    pub(crate) fn work(&self, task: impl Future<Output = ()> + Send + 'static) {
-        spawn(&self.workers, task);
+    pub(crate) fn work(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        spawn(&self.workers, task)
+    }
+
+    /// Consumes a queue in order.
+    pub(crate) fn work_in_order(self: &Arc<Self>, assigned: Arc<Assigned>) {
+        let queue = (*assigned.queue).clone();
+        let worker = self.work(orderly::consume_on(self.clone(), assigned));
+        self.orderly.lock().insert(queue, worker);
+    }
+
+    /// Whether a worker is not done with an orderly queue, though it may be given up.
+    pub(crate) fn is_at_work(&self, queue: &MessageQueue) -> bool {
+        let mut workers = self.orderly.lock();
+        workers.retain(|_, worker| !worker.is_finished());
+        workers.contains_key(queue)
     }
 
     /// Whether queues must be locked at the broker.

@@ -563,3 +563,42 @@ async fn groups_of_one_client_that_stop_together_all_leave() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_queue_is_not_taken_back_while_its_listener_still_runs() {
+    let cluster = Cluster::start(1, &[("T", 1), ("U", 1)]);
+    send(&cluster, numbered(0..5)).await;
+    let (client, gate, seen) = (cluster.client(), Arc::new(tokio::sync::Semaphore::new(0)), Seen::default());
+    let (busy, busy_max) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (door, noted, calls, calls_max) = (gate.clone(), seen.clone(), busy.clone(), busy_max.clone());
+    let config = quick("CG").subscribe("T", "*").subscribe("U", "*");
+    let consumer = PushConsumer::start_orderly(&client, config, move |delivery| {
+        let (door, noted, calls, calls_max) = (door.clone(), noted.clone(), calls.clone(), calls_max.clone());
+        async move {
+            calls_max.fetch_max(calls.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            door.acquire().await.unwrap().forget();
+            noted.note(&delivery);
+            calls.fetch_sub(1, Ordering::SeqCst);
+            ConsumeOutcome::Success
+        }
+    })
+    .await
+    .unwrap();
+    until("the listener is called", || busy.load(Ordering::SeqCst) == 1).await;
+    for topic in ["T", "U"] {
+        set_readable(&cluster, &client, topic, false).await;
+    }
+    until("the queues are gone", || !has(&consumer, "T") && !has(&consumer, "U")).await;
+    for topic in ["T", "U"] {
+        set_readable(&cluster, &client, topic, true).await;
+    }
+    // Topics are shared out in their order: whoever took U has looked at T.
+    until("queues are shared again", || has(&consumer, "U")).await;
+    assert!(!has(&consumer, "T"), "taken while its listener runs");
+    gate.add_permits(1000);
+    until("the rest is consumed", || seen.all().contains(&"0004".to_owned())).await;
+    assert_eq!(busy_max.load(Ordering::SeqCst), 1);
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    assert!(cluster.brokers[0].lock_owner("CG", &queue).is_some(), "the lock is ours as long as the queue");
+    consumer.stop().await;
+}
