@@ -352,10 +352,14 @@ impl Consumer {
         }
     }
 
-    /// Tells offsets that changed to the brokers, waiting for their answers if `surely`, or writes them to the file.
+    /// Tells offsets that changed to the brokers, or writes them to the file. If `surely`, waits for the answers of the
+    /// brokers, and tells again what was told without one: it may be lost, and nobody tells it after us.
     pub(crate) async fn persist(self: &Arc<Self>, surely: bool) {
-        let dirty = self.offsets.lock().dirty();
-        if dirty.is_empty() {
+        let to_tell = {
+            let offsets = self.offsets.lock();
+            if surely { offsets.unconfirmed() } else { offsets.dirty() }
+        };
+        if to_tell.is_empty() {
             return;
         }
         if self.file.is_some() {
@@ -365,7 +369,7 @@ impl Consumer {
             return;
         }
         let mut unreachable = BTreeSet::new();
-        for (queue, offset) in dirty {
+        for (queue, offset) in to_tell {
             if !unreachable.contains(&queue.broker_name) && !self.tell(&queue, offset, surely).await {
                 // The others of that broker would only wait as long in vain.
                 unreachable.insert(queue.broker_name);
@@ -373,11 +377,16 @@ impl Consumer {
         }
     }
 
-    /// Tells one offset; whether it arrived.
+    /// Tells one offset; whether it arrived or, unless `surely`, went off.
     async fn tell(&self, queue: &MessageQueue, offset: u64, surely: bool) -> bool {
         match queue_offsets::tell_consumed(&self.core, self.group(), queue, offset, surely).await {
             Ok(()) => {
-                self.offsets.lock().told(queue, offset);
+                let mut offsets = self.offsets.lock();
+                if surely {
+                    offsets.told(queue, offset)
+                } else {
+                    offsets.sent(queue, offset)
+                }
                 true
             }
             Err(error) => {
@@ -394,8 +403,8 @@ impl Consumer {
             self.persist(true).await;
             return;
         }
-        let dirty = self.offsets.lock().dirty();
-        if let Some((queue, offset)) = dirty.into_iter().find(|(one, _)| one == queue) {
+        let unconfirmed = self.offsets.lock().unconfirmed();
+        if let Some((queue, offset)) = unconfirmed.into_iter().find(|(one, _)| one == queue) {
             self.tell(&queue, offset, true).await;
         }
         self.offsets.lock().forget(queue);

@@ -602,3 +602,27 @@ async fn an_orderly_queue_is_not_taken_back_while_its_listener_still_runs() {
     assert!(cluster.brokers[0].lock_owner("CG", &queue).is_some(), "the lock is ours as long as the queue");
     consumer.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_that_were_lost_on_the_way_are_told_again_by_whoever_leaves() {
+    let cluster = Cluster::start(1, &[("T", 2)]);
+    let broker = &cluster.brokers[0];
+    broker.lose_offsets.store(true, Ordering::SeqCst);
+    let producer = Producer::start(&cluster.client(), ProducerConfig::new("PG")).unwrap();
+    for n in 0..10 {
+        producer.send_ordered(Message::new("T", format!("{n:04}")), |_| n % 2).await.unwrap();
+    }
+    let consumer = PullConsumer::start(&cluster.client(), quick("CG")).await.unwrap();
+    let queue = |id| MessageQueue::new("T", "broker-a", id);
+    consumer.assign([queue(0), queue(1)]).await.unwrap();
+    let mut polled = 0;
+    while polled < 10 {
+        polled += consumer.poll(PATIENCE).await.len();
+    }
+    until("the offsets are lost", || *broker.lost_offsets.lock() == [(0, 5), (1, 5)].into()).await;
+    assert_eq!(broker.offset("CG", "T", 0), None);
+    consumer.assign([queue(1)]).await.unwrap();
+    assert_eq!(broker.offset("CG", "T", 0), Some(5));
+    consumer.stop().await;
+    assert_eq!(broker.offset("CG", "T", 1), Some(5));
+}

@@ -68,6 +68,10 @@ pub struct Broker {
     pub silent: AtomicBool,
     /// Whether messages are not taken back.
     pub refuse_back: AtomicBool,
+    /// Whether offsets that are told without asking for an answer get lost.
+    pub lose_offsets: AtomicBool,
+    /// Queue → the last offset that got lost.
+    pub lost_offsets: Mutex<BTreeMap<i32, i64>>,
     pub sends: AtomicUsize,
     pub beats: AtomicUsize,
 }
@@ -91,6 +95,8 @@ impl Broker {
             cut: AtomicUsize::new(0),
             silent: AtomicBool::new(false),
             refuse_back: AtomicBool::new(false),
+            lose_offsets: AtomicBool::new(false),
+            lost_offsets: Mutex::default(),
             sends: AtomicUsize::new(0),
             beats: AtomicUsize::new(0),
         }
@@ -422,6 +428,10 @@ impl Broker {
             }
             RequestCode::UpdateConsumerOffset => {
                 let header: UpdateConsumerOffsetRequestHeader = request.header().unwrap();
+                if request.is_oneway() && self.lose_offsets.load(Ordering::SeqCst) {
+                    self.lost_offsets.lock().insert(header.queue_id, header.commit_offset);
+                    return None;
+                }
                 let key = (header.consumer_group.to_string(), (header.topic.to_string(), header.queue_id));
                 self.store.lock().offsets.insert(key, header.commit_offset);
                 ok()
