@@ -186,21 +186,9 @@ impl Core {
 
     /// Tells all brokers that a group has left this process.
     pub(crate) async fn unregister(&self, producer_group: Option<&str>, consumer_group: Option<&str>) {
-        let header = UnregisterClientRequestHeader {
-            client_id: self.id.as_str().into(),
-            producer_group: producer_group.map(Text::from),
-            consumer_group: consumer_group.map(Text::from),
-        };
-        let told = std::mem::take(&mut *self.heart.told.lock());
-        for address in &told {
-            // A broker that we are not connected to has forgotten us with the connection.
-            if self.remoting.connected(address).is_some() {
-                let request = RemotingCommand::request_with(RequestCode::UnregisterClient, &header);
-                if let Err(error) = self.ask(address, request, self.call_timeout).await {
-                    tracing::debug!(address, %error, "broker not told that a group left");
-                }
-            }
-        }
+        // They stay in the set: another group that stops now has to tell them as well.
+        let told = self.heart.told.lock().clone();
+        self.heart.unregister(&told, producer_group, consumer_group).await;
         self.heart.soon.notify_one();
     }
 
@@ -269,8 +257,13 @@ impl Heart {
 
     /// Tells all brokers.
     pub(crate) async fn beat(&self) {
-        self.told.lock().clear();
-        self.greet().await;
+        if self.members.is_empty() {
+            return;
+        }
+        let addresses = self.part().await;
+        let heard = self.tell(addresses.clone()).await;
+        // Only now, for a group that stops meanwhile looks here whom to tell.
+        self.told.lock().retain(|address| heard.contains(address) || !addresses.contains(address));
     }
 
     /// Tells the brokers that have not heard of us, or forgot us with the connection.
@@ -278,49 +271,87 @@ impl Heart {
         if self.members.is_empty() {
             return;
         }
+        let addresses = self.part().await;
+        let unaware = addresses.difference(&self.told.lock()).cloned().collect();
+        self.tell(unaware).await;
+    }
+
+    /// Parts with brokers that are gone or no masters any more; returns those that are to know us.
+    async fn part(&self) -> BTreeSet<String> {
         self.told.lock().retain(|address| self.remoting.connected(address).is_some());
         let addresses = self.addresses();
         self.take_leave(&addresses).await;
-        let body = self.data().encode();
+        addresses
+    }
+
+    /// Tells these brokers, and notes each that has heard; returns those.
+    async fn tell(&self, addresses: BTreeSet<String>) -> BTreeSet<String> {
+        let data = self.data();
+        let body = data.encode();
         let mut beats = JoinSet::new();
-        for address in addresses {
-            if !self.told.lock().contains(&address) {
-                let (remoting, timeout) = (self.remoting.clone(), self.call_timeout);
-                let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
-                beats.spawn(async move {
-                    let outcome = remoting.call(&address, request, timeout).await;
-                    (address, outcome)
-                });
-            }
+        for address in addresses.clone() {
+            let (remoting, timeout) = (self.remoting.clone(), self.call_timeout);
+            let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
+            beats.spawn(async move {
+                let outcome = remoting.call(&address, request, timeout).await;
+                (address, outcome)
+            });
         }
+        let mut heard = BTreeSet::new();
         while let Some(beat) = beats.join_next().await {
             match beat {
                 Ok((address, Ok(answer))) if ResponseCode::Success == answer.code => {
-                    self.told.lock().insert(address);
+                    self.told.lock().insert(address.clone());
+                    heard.insert(address);
                 }
                 Ok((address, outcome)) => tracing::debug!(address, ?outcome, "heartbeat not taken"),
                 Err(error) => tracing::debug!(%error, "heartbeat not sent"),
+            }
+        }
+        self.take_back(&data, &addresses).await;
+        heard
+    }
+
+    /// A group that left while `data` was on its way may have told so before `data` arrived and brought it back.
+    async fn take_back(&self, data: &HeartbeatData, addresses: &BTreeSet<String>) {
+        let now = self.data();
+        for one in data.producer_data_set.iter().filter(|one| !now.producer_data_set.contains(one)) {
+            self.unregister(addresses, Some(&one.group_name), None).await;
+        }
+        let groups = now.consumer_data_set.iter().map(|one| &one.group_name).collect::<BTreeSet<_>>();
+        for one in data.consumer_data_set.iter().filter(|one| !groups.contains(&one.group_name)) {
+            self.unregister(addresses, None, Some(&one.group_name)).await;
+        }
+    }
+
+    /// Tells brokers that a group has left this process.
+    async fn unregister(
+        &self,
+        addresses: &BTreeSet<String>,
+        producer_group: Option<&str>,
+        consumer_group: Option<&str>,
+    ) {
+        let header = UnregisterClientRequestHeader {
+            client_id: self.id.as_str().into(),
+            producer_group: producer_group.map(Text::from),
+            consumer_group: consumer_group.map(Text::from),
+        };
+        // A broker that we are not connected to has forgotten us with the connection.
+        for address in addresses.iter().filter(|address| self.remoting.connected(address).is_some()) {
+            let request = RemotingCommand::request_with(RequestCode::UnregisterClient, &header);
+            if let Err(error) = self.remoting.call(address, request, self.call_timeout).await {
+                tracing::debug!(address, %error, "broker not told that a group left");
             }
         }
     }
 
     /// Tells brokers that are no masters any more that our producers have moved: one that stops need not wait for us.
     async fn take_leave(&self, addresses: &BTreeSet<String>) {
-        let left: Vec<String> = self.told.lock().difference(addresses).cloned().collect();
+        let left: BTreeSet<String> = self.told.lock().difference(addresses).cloned().collect();
         let groups: Vec<String> = self.members.producers.lock().keys().cloned().collect();
-        for address in left {
-            self.told.lock().remove(&address);
-            for group in &groups {
-                let header = UnregisterClientRequestHeader {
-                    client_id: self.id.as_str().into(),
-                    producer_group: Some(group.as_str().into()),
-                    consumer_group: None,
-                };
-                let request = RemotingCommand::request_with(RequestCode::UnregisterClient, &header);
-                if let Err(error) = self.remoting.call(&address, request, self.call_timeout).await {
-                    tracing::debug!(address, %error, "broker not told that we moved");
-                }
-            }
+        self.told.lock().retain(|address| !left.contains(address));
+        for group in groups {
+            self.unregister(&left, Some(&group), None).await;
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Consumer {
     loops: Mutex<JoinSet<()>>,
     /// Ended by `stop` once their listeners are.
     workers: Mutex<JoinSet<()>>,
+    /// Workers of orderly queues; one may outlive our holding the queue.
+    orderly: Mutex<BTreeMap<MessageQueue, AbortHandle>>,
 }
 
 impl Consumer {
@@ -153,6 +155,7 @@ impl Consumer {
             started_millis: now_millis(),
             loops: Mutex::default(),
             workers: Mutex::default(),
+            orderly: Mutex::default(),
             config,
         })
     }
@@ -202,8 +205,22 @@ impl Consumer {
     }
 
     /// Runs something that may be in the application's code.
-    pub(crate) fn work(&self, task: impl Future<Output = ()> + Send + 'static) {
-        spawn(&self.workers, task);
+    pub(crate) fn work(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        spawn(&self.workers, task)
+    }
+
+    /// Consumes a queue in order.
+    pub(crate) fn work_in_order(self: &Arc<Self>, assigned: Arc<Assigned>) {
+        let queue = (*assigned.queue).clone();
+        let worker = self.work(orderly::consume_on(self.clone(), assigned));
+        self.orderly.lock().insert(queue, worker);
+    }
+
+    /// Whether a worker is not done with an orderly queue, though it may be given up.
+    pub(crate) fn is_at_work(&self, queue: &MessageQueue) -> bool {
+        let mut workers = self.orderly.lock();
+        workers.retain(|_, worker| !worker.is_finished());
+        workers.contains_key(queue)
     }
 
     /// Whether queues must be locked at the broker.
@@ -214,6 +231,20 @@ impl Consumer {
     /// Whether an orderly queue may be consumed now.
     pub(crate) fn owns(&self, assigned: &Assigned, now: Instant) -> bool {
         !self.needs_lock() || assigned.is_locked(now)
+    }
+
+    /// Whether offsets follow without the application's `commit`.
+    fn commits_by_itself(&self) -> bool {
+        self.kind != Kind::Pull || self.config.auto_commit
+    }
+
+    /// Consumption of a queue begins at `offset`.
+    pub(crate) fn begin(&self, queue: &MessageQueue, offset: u64) {
+        // A queue may go before its first message comes; without a place it would begin at its new end when it returns,
+        // and what came meanwhile would be missed.
+        if self.file.is_some() && self.commits_by_itself() {
+            self.offsets.lock().advance(queue, offset);
+        }
     }
 
     pub(crate) fn cache_limits(&self) -> CacheLimits {
@@ -261,7 +292,7 @@ impl Consumer {
         state.process.skip_to(next);
         let passed = if state.process.is_empty() { state.process.commit_offset() } else { None };
         drop(state);
-        if let Some(offset) = passed.filter(|_| self.kind != Kind::Pull || self.config.auto_commit) {
+        if let Some(offset) = passed.filter(|_| self.commits_by_itself()) {
             self.offsets.lock().advance(&assigned.queue, offset);
         }
         if new > 0 {
@@ -321,10 +352,14 @@ impl Consumer {
         }
     }
 
-    /// Tells offsets that changed to the brokers, waiting for their answers if `surely`, or writes them to the file.
+    /// Tells offsets that changed to the brokers, or writes them to the file. If `surely`, waits for the answers of the
+    /// brokers, and tells again what was told without one: it may be lost, and nobody tells it after us.
     pub(crate) async fn persist(self: &Arc<Self>, surely: bool) {
-        let dirty = self.offsets.lock().dirty();
-        if dirty.is_empty() {
+        let to_tell = {
+            let offsets = self.offsets.lock();
+            if surely { offsets.unconfirmed() } else { offsets.dirty() }
+        };
+        if to_tell.is_empty() {
             return;
         }
         if self.file.is_some() {
@@ -334,7 +369,7 @@ impl Consumer {
             return;
         }
         let mut unreachable = BTreeSet::new();
-        for (queue, offset) in dirty {
+        for (queue, offset) in to_tell {
             if !unreachable.contains(&queue.broker_name) && !self.tell(&queue, offset, surely).await {
                 // The others of that broker would only wait as long in vain.
                 unreachable.insert(queue.broker_name);
@@ -342,11 +377,16 @@ impl Consumer {
         }
     }
 
-    /// Tells one offset; whether it arrived.
+    /// Tells one offset; whether it arrived or, unless `surely`, went off.
     async fn tell(&self, queue: &MessageQueue, offset: u64, surely: bool) -> bool {
         match queue_offsets::tell_consumed(&self.core, self.group(), queue, offset, surely).await {
             Ok(()) => {
-                self.offsets.lock().told(queue, offset);
+                let mut offsets = self.offsets.lock();
+                if surely {
+                    offsets.told(queue, offset)
+                } else {
+                    offsets.sent(queue, offset)
+                }
                 true
             }
             Err(error) => {
@@ -356,15 +396,16 @@ impl Consumer {
         }
     }
 
-    /// Tells how far we came in a queue that is not ours any more, and forgets it.
+    /// Tells how far we came in a queue that is not ours any more, and forgets what the broker knows now.
     pub(crate) async fn leave(self: &Arc<Self>, queue: &MessageQueue) {
         if self.file.is_some() {
+            // Nobody else has the queue meanwhile: when it comes back, only we know where it goes on.
             self.persist(true).await;
-        } else {
-            let dirty = self.offsets.lock().dirty();
-            if let Some((queue, offset)) = dirty.into_iter().find(|(one, _)| one == queue) {
-                self.tell(&queue, offset, true).await;
-            }
+            return;
+        }
+        let unconfirmed = self.offsets.lock().unconfirmed();
+        if let Some((queue, offset)) = unconfirmed.into_iter().find(|(one, _)| one == queue) {
+            self.tell(&queue, offset, true).await;
         }
         self.offsets.lock().forget(queue);
     }

@@ -9,7 +9,7 @@ use protocol::body::{Body, MessageQueue, ResetOffsetBody};
 
 use crate::error::ClientError;
 
-/// Offsets by queue, and which of them nobody else knows yet. Pure.
+/// Offsets by queue, and which of them are not known to be kept elsewhere. Pure.
 #[derive(Debug, Default)]
 pub struct OffsetTable {
     offsets: BTreeMap<MessageQueue, Known>,
@@ -18,7 +18,16 @@ pub struct OffsetTable {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     offset: u64,
-    is_dirty: bool,
+    kept: Kept,
+}
+
+/// Whether an offset is kept where it belongs, at the broker or in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    No,
+    /// It was sent, and may have been lost on the way.
+    Perhaps,
+    Yes,
 }
 
 impl OffsetTable {
@@ -26,21 +35,21 @@ impl OffsetTable {
     pub fn advance(&mut self, queue: &MessageQueue, offset: u64) {
         match self.offsets.get_mut(queue) {
             Some(known) if known.offset >= offset => {}
-            Some(known) => *known = Known { offset, is_dirty: true },
+            Some(known) => *known = Known { offset, kept: Kept::No },
             None => {
-                self.offsets.insert(queue.clone(), Known { offset, is_dirty: true });
+                self.offsets.insert(queue.clone(), Known { offset, kept: Kept::No });
             }
         }
     }
 
     /// Consumption goes on at `offset`, wherever it was before.
     pub fn reset(&mut self, queue: &MessageQueue, offset: u64) {
-        self.offsets.insert(queue.clone(), Known { offset, is_dirty: true });
+        self.offsets.insert(queue.clone(), Known { offset, kept: Kept::No });
     }
 
     /// What the broker told.
     pub fn learn(&mut self, queue: &MessageQueue, offset: u64) {
-        self.offsets.insert(queue.clone(), Known { offset, is_dirty: false });
+        self.offsets.insert(queue.clone(), Known { offset, kept: Kept::Yes });
     }
 
     /// The offset of a queue.
@@ -53,10 +62,24 @@ impl OffsetTable {
         self.offsets.remove(queue);
     }
 
-    /// Offsets that nobody else knows yet.
+    /// Offsets that nobody was told yet.
     pub fn dirty(&self) -> Vec<(MessageQueue, u64)> {
-        let dirty = self.offsets.iter().filter(|(_, known)| known.is_dirty);
-        dirty.map(|(queue, known)| (queue.clone(), known.offset)).collect()
+        self.select(|kept| kept == Kept::No)
+    }
+
+    /// Offsets that may not have arrived where they are kept, whether they were sent or not.
+    pub fn unconfirmed(&self) -> Vec<(MessageQueue, u64)> {
+        self.select(|kept| kept != Kept::Yes)
+    }
+
+    /// An offset is on its way; nobody will say whether it arrives.
+    pub fn sent(&mut self, queue: &MessageQueue, offset: u64) {
+        if let Some(known) = self.offsets.get_mut(queue)
+            && known.offset == offset
+            && known.kept == Kept::No
+        {
+            known.kept = Kept::Perhaps;
+        }
     }
 
     /// An offset arrived where it is kept. If consumption went on meanwhile, there is still something to tell.
@@ -64,7 +87,7 @@ impl OffsetTable {
         if let Some(known) = self.offsets.get_mut(queue)
             && known.offset == offset
         {
-            known.is_dirty = false;
+            known.kept = Kept::Yes;
         }
     }
 
@@ -72,6 +95,11 @@ impl OffsetTable {
     pub fn all(&self) -> BTreeMap<MessageQueue, i64> {
         let all = self.offsets.iter();
         all.map(|(queue, known)| (queue.clone(), i64::try_from(known.offset).unwrap_or(i64::MAX))).collect()
+    }
+
+    fn select(&self, is_wanted: impl Fn(Kept) -> bool) -> Vec<(MessageQueue, u64)> {
+        let wanted = self.offsets.iter().filter(|(_, known)| is_wanted(known.kept));
+        wanted.map(|(queue, known)| (queue.clone(), known.offset)).collect()
     }
 }
 
@@ -166,6 +194,20 @@ mod tests {
         assert_eq!(table.dirty(), []);
         table.forget(&queue(0));
         assert_eq!(table.get(&queue(0)), None);
+    }
+
+    #[test]
+    fn an_offset_that_was_sent_is_unconfirmed_until_it_has_arrived() {
+        let mut table = OffsetTable::default();
+        table.advance(&queue(0), 1);
+        table.sent(&queue(0), 1);
+        assert_eq!((table.dirty(), table.unconfirmed()), (vec![], vec![(queue(0), 1)]));
+        table.advance(&queue(0), 2);
+        table.sent(&queue(0), 1);
+        assert_eq!(table.dirty(), [(queue(0), 2)]);
+        table.told(&queue(0), 2);
+        table.sent(&queue(0), 2);
+        assert_eq!(table.unconfirmed(), []);
     }
 
     #[test]

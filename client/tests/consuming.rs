@@ -460,3 +460,169 @@ async fn a_single_pull_reads_any_place() {
     assert_eq!((moved.status, moved.next_offset), (PullStatus::OffsetIllegal, 10));
     consumer.stop().await;
 }
+
+/// Whether consumers may read a topic at `broker-a`; producers may always write it.
+async fn set_readable(cluster: &Cluster, client: &Client, topic: &str, is_readable: bool) {
+    cluster.names.set_topic(topic, "broker-a", 1, if is_readable { 6 } else { 2 });
+    client.routes().refresh(topic).await.unwrap();
+}
+
+fn has(consumer: &PushConsumer, topic: &str) -> bool {
+    consumer.queues().iter().any(|queue| queue.topic == topic)
+}
+
+/// A broadcasting consumer that begins at the end, so that what it forgets is missed.
+fn broadcasting(directory: &tempfile::TempDir) -> ConsumerConfig {
+    ConsumerConfig {
+        model: MessageModel::Broadcasting,
+        from_where: ConsumeFromWhere::ConsumeFromLastOffset,
+        offset_directory: directory.path().to_owned(),
+        ..quick("CG").subscribe("T", "*").subscribe("U", "*")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcasting_member_goes_on_in_a_queue_that_comes_back() {
+    let cluster = Cluster::start(1, &[("T", 1)]);
+    let (client, directory, seen) = (cluster.client(), tempfile::tempdir().unwrap(), Seen::default());
+    let consumer = noting(&client, broadcasting(&directory), &seen).await;
+    until("the queue is ours", || has(&consumer, "T")).await;
+    send(&cluster, numbered(0..5)).await;
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    until("the first ones are consumed", || consumer.offset(&queue) == Some(5)).await;
+    set_readable(&cluster, &client, "T", false).await;
+    until("the queue is gone", || !has(&consumer, "T")).await;
+    send(&cluster, numbered(5..8)).await;
+    set_readable(&cluster, &client, "T", true).await;
+    until("the rest is consumed", || seen.count() == 8).await;
+    consumer.stop().await;
+    assert_eq!(seen.sorted(), numbered(0..8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcasting_member_keeps_the_place_where_it_began_before_its_first_message() {
+    let cluster = Cluster::start(1, &[("T", 1)]);
+    let (client, directory, seen) = (cluster.client(), tempfile::tempdir().unwrap(), Seen::default());
+    // Nothing is learnt from a pull, for it is held until the queue is gone.
+    let config = ConsumerConfig { hold_max: PATIENCE, ..broadcasting(&directory) };
+    let consumer = noting(&client, config, &seen).await;
+    until("the queue is ours", || has(&consumer, "T")).await;
+    set_readable(&cluster, &client, "T", false).await;
+    until("the queue is gone", || !has(&consumer, "T")).await;
+    send(&cluster, numbered(0..3)).await;
+    set_readable(&cluster, &client, "T", true).await;
+    until("all are consumed", || seen.count() == 3).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_of_a_broadcasting_member_keeps_queues_that_are_gone() {
+    let cluster = Cluster::start(1, &[("T", 1), ("U", 1)]);
+    let (directory, seen) = (tempfile::tempdir().unwrap(), Seen::default());
+    let named = || {
+        let address = cluster.client().routes().name_servers()[0].clone();
+        let config =
+            client::ClientConfig { client_id: "one".to_owned(), ..client::ClientConfig::new(&address) };
+        Client::start(config).unwrap()
+    };
+    let client = named();
+    set_readable(&cluster, &client, "U", false).await;
+    let consumer = noting(&client, broadcasting(&directory), &seen).await;
+    until("the queue is ours", || has(&consumer, "T")).await;
+    send(&cluster, numbered(0..5)).await;
+    let offset = |topic: &str| consumer.offset(&MessageQueue::new(topic, "broker-a", 0));
+    until("the first ones are consumed", || offset("T") == Some(5)).await;
+    set_readable(&cluster, &client, "T", false).await;
+    until("the queue is gone", || !has(&consumer, "T")).await;
+    // Another queue, taken after the first was left for good, goes on: the file is written again.
+    set_readable(&cluster, &client, "U", true).await;
+    until("the other queue is ours", || has(&consumer, "U")).await;
+    let producer = Producer::start(&cluster.client(), ProducerConfig::new("PG")).unwrap();
+    producer.send(Message::new("U", "other")).await.unwrap();
+    until("the other queue went on", || offset("U") == Some(1)).await;
+    consumer.stop().await;
+    send(&cluster, numbered(5..8)).await;
+    cluster.names.set_topic("T", "broker-a", 1, 6);
+    let again = Seen::default();
+    let consumer = noting(&named(), broadcasting(&directory), &again).await;
+    until("the rest is consumed", || again.count() == 3).await;
+    consumer.stop().await;
+    assert_eq!(again.sorted(), numbered(5..8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_one_client_that_stop_together_all_leave() {
+    let cluster = Cluster::start(1, &[("T", 1)]);
+    let (client, seen) = (cluster.client(), Seen::default());
+    let first = noting(&client, quick("CG1").subscribe("T", "*"), &seen).await;
+    let second = noting(&client, quick("CG2").subscribe("T", "*"), &seen).await;
+    tokio::join!(first.stop(), second.stop());
+    until("both groups are left", || {
+        let members = cluster.brokers[0].members.lock();
+        members.values().all(|members| !members.contains_key(client.id()))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_queue_is_not_taken_back_while_its_listener_still_runs() {
+    let cluster = Cluster::start(1, &[("T", 1), ("U", 1)]);
+    send(&cluster, numbered(0..5)).await;
+    let (client, gate, seen) = (cluster.client(), Arc::new(tokio::sync::Semaphore::new(0)), Seen::default());
+    let (busy, busy_max) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (door, noted, calls, calls_max) = (gate.clone(), seen.clone(), busy.clone(), busy_max.clone());
+    let config = quick("CG").subscribe("T", "*").subscribe("U", "*");
+    let consumer = PushConsumer::start_orderly(&client, config, move |delivery| {
+        let (door, noted, calls, calls_max) = (door.clone(), noted.clone(), calls.clone(), calls_max.clone());
+        async move {
+            calls_max.fetch_max(calls.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            door.acquire().await.unwrap().forget();
+            noted.note(&delivery);
+            calls.fetch_sub(1, Ordering::SeqCst);
+            ConsumeOutcome::Success
+        }
+    })
+    .await
+    .unwrap();
+    until("the listener is called", || busy.load(Ordering::SeqCst) == 1).await;
+    for topic in ["T", "U"] {
+        set_readable(&cluster, &client, topic, false).await;
+    }
+    until("the queues are gone", || !has(&consumer, "T") && !has(&consumer, "U")).await;
+    for topic in ["T", "U"] {
+        set_readable(&cluster, &client, topic, true).await;
+    }
+    // Topics are shared out in their order: whoever took U has looked at T.
+    until("queues are shared again", || has(&consumer, "U")).await;
+    assert!(!has(&consumer, "T"), "taken while its listener runs");
+    gate.add_permits(1000);
+    until("the rest is consumed", || seen.all().contains(&"0004".to_owned())).await;
+    assert_eq!(busy_max.load(Ordering::SeqCst), 1);
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    assert!(cluster.brokers[0].lock_owner("CG", &queue).is_some(), "the lock is ours as long as the queue");
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_that_were_lost_on_the_way_are_told_again_by_whoever_leaves() {
+    let cluster = Cluster::start(1, &[("T", 2)]);
+    let broker = &cluster.brokers[0];
+    broker.lose_offsets.store(true, Ordering::SeqCst);
+    let producer = Producer::start(&cluster.client(), ProducerConfig::new("PG")).unwrap();
+    for n in 0..10 {
+        producer.send_ordered(Message::new("T", format!("{n:04}")), |_| n % 2).await.unwrap();
+    }
+    let consumer = PullConsumer::start(&cluster.client(), quick("CG")).await.unwrap();
+    let queue = |id| MessageQueue::new("T", "broker-a", id);
+    consumer.assign([queue(0), queue(1)]).await.unwrap();
+    let mut polled = 0;
+    while polled < 10 {
+        polled += consumer.poll(PATIENCE).await.len();
+    }
+    until("the offsets are lost", || *broker.lost_offsets.lock() == [(0, 5), (1, 5)].into()).await;
+    assert_eq!(broker.offset("CG", "T", 0), None);
+    consumer.assign([queue(1)]).await.unwrap();
+    assert_eq!(broker.offset("CG", "T", 0), Some(5));
+    consumer.stop().await;
+    assert_eq!(broker.offset("CG", "T", 1), Some(5));
+}

@@ -13,7 +13,7 @@ use protocol::{RemotingCommand, RequestCode, topic};
 
 use super::assigned::Assigned;
 use super::pull::pull_on;
-use super::{Consumer, Kind, orderly};
+use super::{Consumer, Kind};
 use crate::error::ClientError;
 use crate::queue_offsets::{self, Which};
 use crate::rebalance::{allocate_averagely, difference};
@@ -129,12 +129,16 @@ async fn members(consumer: &Consumer, topic: &str) -> Result<Vec<String>, Client
     Err(last)
 }
 
-/// Begins to consume a queue, at `from` or where the group is.
+/// Begins to consume a queue, at `from` or where the group is; `false` if it cannot be taken yet.
 pub(crate) async fn take(
     consumer: &Arc<Consumer>,
     queue: &MessageQueue,
     from: Option<u64>,
 ) -> Result<bool, ClientError> {
+    if consumer.is_at_work(queue) {
+        // Two workers would break the order, and the one before is still to give its lock back.
+        return Ok(false);
+    }
     let locked_at = if consumer.needs_lock() {
         let granted = lock(consumer, &queue.broker_name, [queue.clone()].into()).await?;
         if !granted.contains(queue) {
@@ -157,10 +161,11 @@ pub(crate) async fn take(
         }
         held.insert(queue.clone(), assigned.clone());
     }
+    consumer.begin(queue, offset);
     tracing::debug!(group = consumer.group(), ?queue, offset, "queue taken");
     start_pull(consumer, &assigned);
     if consumer.kind == Kind::Orderly {
-        consumer.work(orderly::consume_on(consumer.clone(), assigned));
+        consumer.work_in_order(assigned);
     }
     Ok(true)
 }
@@ -224,7 +229,8 @@ async fn lock(
     Ok(body.lock_ok_mq_set)
 }
 
-/// Gives a lock back, so that another member need not wait until it runs out.
+/// Gives a lock back, so that another member need not wait until it runs out. Waits for the answer: then the lock can
+/// be asked for again, and is not given back by what was on its way.
 pub(crate) async fn unlock(consumer: &Consumer, queue: &MessageQueue) {
     let body = UnlockBatchRequestBody {
         client_id: consumer.core.id.clone(),
@@ -234,7 +240,7 @@ pub(crate) async fn unlock(consumer: &Consumer, queue: &MessageQueue) {
     };
     let request = RemotingCommand::request(RequestCode::UnlockBatchMq).with_body(body.encode());
     if let Some(address) = consumer.core.routes.master(&queue.broker_name)
-        && let Err(error) = consumer.core.remoting.oneway(&address, request).await
+        && let Err(error) = consumer.core.ask(&address, request, consumer.core.call_timeout).await
     {
         tracing::debug!(?queue, %error, "lock not given back");
     }

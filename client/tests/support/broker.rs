@@ -68,6 +68,10 @@ pub struct Broker {
     pub silent: AtomicBool,
     /// Whether messages are not taken back.
     pub refuse_back: AtomicBool,
+    /// Whether offsets that are told without asking for an answer get lost.
+    pub lose_offsets: AtomicBool,
+    /// Queue → the last offset that got lost.
+    pub lost_offsets: Mutex<BTreeMap<i32, i64>>,
     pub sends: AtomicUsize,
     pub beats: AtomicUsize,
 }
@@ -91,6 +95,8 @@ impl Broker {
             cut: AtomicUsize::new(0),
             silent: AtomicBool::new(false),
             refuse_back: AtomicBool::new(false),
+            lose_offsets: AtomicBool::new(false),
+            lost_offsets: Mutex::default(),
             sends: AtomicUsize::new(0),
             beats: AtomicUsize::new(0),
         }
@@ -375,14 +381,11 @@ impl Broker {
         ok()
     }
 
-    fn leave(&self, client_id: &str) {
-        let mut left = Vec::new();
-        for (group, members) in self.members.lock().iter_mut() {
-            if members.remove(client_id).is_some() {
-                left.push(group.clone());
-            }
+    fn leave(&self, group: &str, client_id: &str) {
+        let former = self.members.lock().get_mut(group).and_then(|members| members.remove(client_id));
+        if former.is_some() {
+            self.notify(group);
         }
-        left.iter().for_each(|group| self.notify(group));
     }
 
     fn answer(&self, connection: &Arc<Connection>, request: &RemotingCommand) -> Option<RemotingCommand> {
@@ -400,8 +403,8 @@ impl Broker {
             RequestCode::UnlockBatchMq => self.unlock(request),
             RequestCode::UnregisterClient => {
                 let header: UnregisterClientRequestHeader = request.header().unwrap();
-                if header.consumer_group.is_some() {
-                    self.leave(&header.client_id);
+                if let Some(group) = &header.consumer_group {
+                    self.leave(group, &header.client_id);
                 }
                 ok()
             }
@@ -425,6 +428,10 @@ impl Broker {
             }
             RequestCode::UpdateConsumerOffset => {
                 let header: UpdateConsumerOffsetRequestHeader = request.header().unwrap();
+                if request.is_oneway() && self.lose_offsets.load(Ordering::SeqCst) {
+                    self.lost_offsets.lock().insert(header.queue_id, header.commit_offset);
+                    return None;
+                }
                 let key = (header.consumer_group.to_string(), (header.topic.to_string(), header.queue_id));
                 self.store.lock().offsets.insert(key, header.commit_offset);
                 ok()
@@ -477,12 +484,13 @@ impl Handler for Broker {
     }
 
     fn closed(&self, connection: &Arc<Connection>) {
-        let gone: Vec<String> = {
+        let gone: Vec<(String, String)> = {
             let members = self.members.lock();
-            let all = members.values().flatten();
-            all.filter(|(_, member)| member.id() == connection.id()).map(|(id, _)| id.clone()).collect()
+            let all = members.iter().flat_map(|(group, all)| all.iter().map(move |one| (group, one)));
+            let of_connection = all.filter(|(_, (_, member))| member.id() == connection.id());
+            of_connection.map(|(group, (id, _))| (group.clone(), id.clone())).collect()
         };
-        gone.iter().for_each(|id| self.leave(id));
+        gone.iter().for_each(|(group, id)| self.leave(group, id));
         self.held.lock().retain(|(held, _)| held.id() != connection.id());
     }
 }
