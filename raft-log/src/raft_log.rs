@@ -45,7 +45,7 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(2);
 /// A replicated log. Dropping it stops it without handing leadership over; see [`RaftLog::stop`].
 #[derive(Debug)]
 pub struct RaftLog {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     batcher: Arc<Batcher>,
     raft: RaftHandleDebug,
     caller: Caller,
