@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use disk::{MemDisk, Segments};
+use disk::{Disk, MemDisk, Segments};
 use openraft::storage::IOFlushed;
 
 use crate::batch::{Batch, Completions, Placed, Proposal, ProposedBatch, Ticket};
@@ -18,9 +18,12 @@ use crate::envelope::{EntryId, EntryKind};
 use crate::error::{LogError, ProposeError};
 use crate::log::{Log, Opening};
 use crate::manifest::Shape;
+use crate::probation::{Beginning, Probation};
 use crate::raft_log::RaftLog;
+use crate::shared::Shared;
 use crate::sink::{Applied, ApplySink, Restore, SinkError, Stamper};
 use crate::slot_file::SlotFile;
+use crate::snapshot::Snapshots;
 use crate::types::{LogEntry, Membership, Node, Payload};
 
 pub(crate) const SEGMENT_BYTES: u64 = 4096;
@@ -108,6 +111,15 @@ impl Lone {
         log.save_vote(&PlainVote { term: 1, node: 1, is_committed: true }.into()).unwrap();
         log.save_committed(Some(id(last))).unwrap();
         log.close().unwrap();
+    }
+
+    /// What it shares, without anything that runs.
+    pub(crate) fn shared(&self, beginning: Beginning) -> Shared {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let log = Arc::new(self.open(FlushMode::Sync).unwrap());
+        let snapshots = Arc::new(Snapshots::open(disk, "/raft/snapshots".into(), false).unwrap());
+        let probation = Probation::open(self.probation(), beginning).unwrap();
+        Shared::new(self.node, log, snapshots, Fatal::new(|_| {}), probation).unwrap()
     }
 
     pub(crate) fn probation(&self) -> (SlotFile, Option<Vec<u8>>) {
