@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use disk::{Disk, MemDisk, Segments};
+use disk::{Disk, MemDisk, OpenHow, Segments};
 use openraft::storage::IOFlushed;
 
 use crate::batch::{Batch, Completions, Placed, Proposal, ProposedBatch, Ticket};
@@ -68,6 +68,13 @@ pub(crate) struct Lone {
 impl Lone {
     pub(crate) fn new(node: u64) -> Self {
         Self { disk: MemDisk::new(), node }
+    }
+
+    /// From here on, the machine says that this is its boot.
+    pub(crate) fn set_boot(&self, id: &str) {
+        let path = Path::new("/proc/sys/kernel/random/boot_id");
+        self.disk.create_dir_all(path.parent().unwrap()).unwrap();
+        self.disk.open(path, OpenHow::Create).unwrap().write_at(0, id.as_bytes()).unwrap();
     }
 
     fn segments(&self) -> Result<Arc<Segments>, LogError> {

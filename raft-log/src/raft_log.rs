@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::batch::{Proposal, Ticket};
 use crate::batcher::Batcher;
-use crate::config::{FlushMode, RaftLogConfig};
+use crate::config::RaftLogConfig;
 use crate::envelope::EntryKind;
 use crate::error::{GroupError, LogError};
 use crate::founding::{self, Asked, Founding};
@@ -100,11 +100,12 @@ impl RaftLog {
         // A vote is always durable: it tells a member that lost its whole log from a node that never was one.
         let was_member = log.last().is_some() || log.vote().is_some();
         let forgotten = log.vote_forgotten();
-        let beginning = match config.flush {
-            _ if !was_member => Beginning::New,
-            _ if forgotten.is_some() => Beginning::Behind,
-            FlushMode::Async if log.lost_power => Beginning::Behind,
-            FlushMode::Async | FlushMode::Sync => Beginning::Member,
+        let beginning = if !was_member {
+            Beginning::New
+        } else if forgotten.is_some() || log.lost_power {
+            Beginning::Behind
+        } else {
+            Beginning::Member
         };
         let probation = Probation::open(probation, beginning)?;
         // Only now: a crash in between must not leave a vote that looks as if nothing had happened.
@@ -115,6 +116,7 @@ impl RaftLog {
             );
             log.save_vote(&vote)?;
         }
+        log.begin_life(config.flush)?;
         let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), probation);
         let shared =
             Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
@@ -470,3 +472,7 @@ fn refused(error: &RaftError<Types, ClientWriteError<Types>>) -> GroupError {
         other => GroupError::Refused(other.to_string()),
     }
 }
+
+#[cfg(test)]
+#[path = "raft_log_tests.rs"]
+mod tests;

@@ -1,0 +1,49 @@
+//! The promises of `raft_log` that take a look inside.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::config::FlushMode;
+use crate::lone::Lone;
+
+/// Two other members, which nobody can call.
+fn others() -> BTreeMap<u64, Node> {
+    let member = |node| (node, Node { address: "127.0.0.1:1".to_owned(), store: u128::from(node) });
+    [1, 3].map(member).into()
+}
+
+/// A replica whose last life had this mode and was killed; the machine is up again.
+fn killed(flush: FlushMode) -> Lone {
+    let lone = Lone::new(2);
+    lone.set_boot("boot 1");
+    lone.make(others(), 10);
+    drop(lone.start(flush).unwrap());
+    lone.set_boot("boot 2");
+    lone
+}
+
+#[test]
+fn a_start_that_failed_half_way_does_not_forget_that_the_power_was_lost() {
+    for step in 0.. {
+        let lone = killed(FlushMode::Async);
+        lone.disk.power_off_after(step);
+        let is_started = lone.start(FlushMode::Async).is_ok();
+        lone.disk.crash();
+        lone.set_boot("boot 2");
+        let (log, _) = lone.start(FlushMode::Async).unwrap();
+        assert!(log.shared.probation.is_behind(), "step {step}");
+        if is_started {
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_lost_power_may_have_taken_depends_on_the_mode_that_it_was_written_in() {
+    for now in [FlushMode::Sync, FlushMode::Async] {
+        for (before, is_behind) in [(FlushMode::Async, true), (FlushMode::Sync, false)] {
+            let (log, _) = killed(before).start(now).unwrap();
+            assert_eq!(log.shared.probation.is_behind(), is_behind, "{before:?} {now:?}");
+        }
+    }
+}
