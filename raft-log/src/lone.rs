@@ -118,6 +118,8 @@ impl Lone {
         log.save_vote(&PlainVote { term: 1, node: 1, is_committed: true }.into()).unwrap();
         log.save_committed(Some(id(last))).unwrap();
         log.close().unwrap();
+        // Nobody else could say again that it is committed when the power is cut.
+        self.disk.open(Path::new("/raft/committed"), OpenHow::Create).unwrap().sync_data().unwrap();
     }
 
     /// What it shares, without anything that runs.

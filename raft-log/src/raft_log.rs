@@ -35,7 +35,7 @@ use crate::snapshot::Snapshots;
 use crate::start::{self, Started, Thread};
 use crate::state_machine::StateMachine;
 use crate::status::{Role, Status};
-use crate::types::{Node, Types};
+use crate::types::{Node, Snapshot, Types};
 
 pub(crate) type RaftHandle = openraft::Raft<Types, StateMachine>;
 
@@ -289,11 +289,8 @@ impl RaftLog {
             && let Some(last) = snapshot.meta.last_log_id
         {
             drop_to = snapshot.snapshot.next_position;
-            let is_behind =
-                self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last));
-            if is_behind {
-                self.shared.choose_boundary(Some(snapshot));
-                self.snapshot_and_purge(last.index).await?;
+            if self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last)) {
+                self.hide_behind(snapshot, last.index).await?;
             }
         }
         let shared = self.shared.clone();
@@ -359,6 +356,15 @@ impl RaftLog {
         let Some(applied) = self.shared.applied.index() else { return Err(GroupError::TimedOut) };
         self.shared.choose_boundary(None);
         self.snapshot_and_purge(applied).await
+    }
+
+    /// Lets a boundary's snapshot stand for everything up to `index`, and hides that. The snapshot is saved here and not by
+    /// openraft, for which a disk without room would be the end, just when segments are about to go.
+    async fn hide_behind(&self, boundary: Snapshot, index: u64) -> Result<(), GroupError> {
+        let shared = self.shared.clone();
+        let current = self.block(move || shared.snapshots.advance(boundary)).await??;
+        self.shared.choose_boundary(Some(current));
+        self.snapshot_and_purge(index).await
     }
 
     /// Takes a snapshot at or behind `index`, then hides everything up to `index`.

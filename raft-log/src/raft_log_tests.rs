@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::FlushMode;
-use crate::lone::Lone;
+use crate::lone::{Lone, SEGMENT_BYTES, until};
 
 /// Two other members, which nobody can call.
 fn others() -> BTreeMap<u64, Node> {
@@ -46,4 +46,34 @@ fn what_lost_power_may_have_taken_depends_on_the_mode_that_it_was_written_in() {
             assert_eq!(log.shared.probation.is_behind(), is_behind, "{before:?} {now:?}");
         }
     }
+}
+
+/// Where the tests of retention cut.
+const CUT: u64 = 2 * SEGMENT_BYTES;
+
+/// A replica with a few segments, and a boundary kept for each.
+async fn segmented(lone: &Lone) -> RaftLog {
+    let (log, _) = lone.start(FlushMode::Sync).unwrap();
+    let newest = log.shared.log.segments().segment_start(log.shared.log.end());
+    let kept = || Some(log.shared.snapshots.boundaries_before(newest).first()?.snapshot.next_position);
+    until("everything is applied", || (log.applied().0 == Some(60)).then_some(())).await;
+    until("the boundaries are kept", || kept().filter(|kept| *kept == newest)).await;
+    log
+}
+
+fn made() -> Lone {
+    let lone = Lone::new(2);
+    lone.make(others(), 60);
+    lone
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_retentions_snapshot_ends_nothing() {
+    let lone = made();
+    let log = segmented(&lone).await;
+    lone.disk.fail_write(1, std::io::ErrorKind::StorageFull);
+    assert!(log.expire_before(CUT).await.is_err());
+    assert_ne!(log.status().borrow().role, Role::Stopped);
+    log.expire_before(CUT).await.unwrap();
+    assert_eq!(log.first_position(), CUT);
 }

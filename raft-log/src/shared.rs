@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) is_formed: AtomicBool,
     /// The last term of which this node applied its own blank entry.
     blank_term: AtomicU64,
-    /// The boundary that retention chose for the next snapshot.
+    /// What retention chose for the next snapshot, and saved.
     chosen: Mutex<Option<Snapshot>>,
     pub(crate) probation: Probation,
     pub(crate) memory: Memory,
