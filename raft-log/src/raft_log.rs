@@ -289,13 +289,16 @@ impl RaftLog {
             && let Some(last) = snapshot.meta.last_log_id
         {
             drop_to = snapshot.snapshot.next_position;
-            if self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last)) {
+            // The log is asked, not the snapshots: an earlier call may have ended after the snapshot and before the purge.
+            if self.shared.log.purged() < Some(last.into()) {
                 self.hide_behind(snapshot, last.index).await?;
             }
         }
         let shared = self.shared.clone();
         self.block(move || {
             shared.log.keep_purged()?;
+            // Whatever became of the purge: where a start begins to read stays.
+            let drop_to = drop_to.min(shared.log.manifest().first_position);
             let dropped = shared.log.segments().drop_before(drop_to).map_err(LogError::from)?;
             shared.snapshots.drop_boundaries(drop_to)?;
             Ok::<_, LogError>(dropped)

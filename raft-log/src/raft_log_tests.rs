@@ -68,6 +68,35 @@ fn made() -> Lone {
 }
 
 #[tokio::test]
+async fn retention_hides_what_an_earlier_call_left_visible_before_it_unlinks_segments() {
+    let log = segmented(&made()).await;
+    // As if that call had ended between the snapshot and the purge.
+    let boundary = log.shared.snapshots.boundaries_before(CUT).remove(0);
+    log.shared.snapshots.save(&boundary).unwrap();
+    log.expire_before(CUT).await.unwrap();
+    assert_eq!((log.first_position(), log.shared.log.beginning().position), (CUT, CUT));
+}
+
+#[tokio::test]
+async fn retention_cut_short_anywhere_leaves_a_log_that_starts_and_expires_what_it_should_have() {
+    for step in 0.. {
+        let lone = made();
+        let log = segmented(&lone).await;
+        lone.disk.power_off_after(step);
+        let is_done = log.expire_before(CUT).await.is_ok();
+        drop(log);
+        lone.disk.crash();
+        let log = segmented(&lone).await;
+        assert!(log.shared.log.beginning().position >= log.first_position(), "step {step}");
+        log.expire_before(CUT).await.unwrap();
+        assert_eq!((log.first_position(), log.shared.log.beginning().position), (CUT, CUT), "step {step}");
+        if is_done {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_disk_without_room_for_retentions_snapshot_ends_nothing() {
     let lone = made();
     let log = segmented(&lone).await;
