@@ -20,6 +20,8 @@ mod index;
 mod landmarks;
 mod log;
 mod log_store;
+#[cfg(test)]
+mod lone;
 mod manifest;
 mod memory;
 mod mend;

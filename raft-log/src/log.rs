@@ -48,7 +48,8 @@ pub(crate) struct Log {
     pub(crate) tail: RwLock<Tail>,
     pub(crate) flusher: Flusher,
     pub(crate) landmarks: Landmarks,
-    /// How the last life ended: the machine may have lost bytes that were acknowledged from its page cache.
+    /// How the last life ended: the machine may have lost bytes that were acknowledged from its page cache, which they never
+    /// are under SYNC_FLUSH.
     pub(crate) lost_power: bool,
     /// A copy of a leader's raw bytes was cut short: what snapshot there is stands for nothing.
     pub(crate) lost_copy: bool,

@@ -369,10 +369,15 @@ fn a_machine_that_lost_power_is_told_from_a_process_that_was_killed() {
     disk.create_dir_all(boot.parent().unwrap()).unwrap();
     let set_boot = |id: &[u8]| disk.open(boot, disk::OpenHow::Create).unwrap().write_at(0, id).unwrap();
     set_boot(b"first");
-    assert!(!open_with(&disk, FlushMode::Async).unwrap().lost_power);
-    assert!(!open_with(&disk, FlushMode::Async).unwrap().lost_power, "killed, but the machine stayed up");
+    let live = || {
+        let log = open_with(&disk, FlushMode::Async).unwrap();
+        log.begin_life(FlushMode::Async).unwrap();
+        log
+    };
+    assert!(!live().lost_power);
+    assert!(!live().lost_power, "killed, but the machine stayed up");
     set_boot(b"other");
-    let log = open_with(&disk, FlushMode::Async).unwrap();
+    let log = live();
     assert!(log.lost_power);
     log.close().unwrap();
     drop(log);

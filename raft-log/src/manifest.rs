@@ -34,9 +34,10 @@ pub(crate) struct Manifest {
     pub(crate) first_position: u64,
     /// The log is being replaced as a whole: what the segments hold is worth nothing.
     pub(crate) is_resetting: bool,
-    /// The boot in which this log was last opened.
+    /// The boot in which this log was last appended to.
     pub(crate) boot_id: String,
-    /// Whether it was closed with everything flushed.
+    /// Whether power takes nothing that was acknowledged: the log was closed with everything flushed, or flushes before it
+    /// acknowledges. A life under SYNC_FLUSH says so from its beginning, whatever mode the next one has.
     pub(crate) is_clean: bool,
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::batch::{Proposal, Ticket};
 use crate::batcher::Batcher;
-use crate::config::{FlushMode, RaftLogConfig};
+use crate::config::RaftLogConfig;
 use crate::envelope::EntryKind;
 use crate::error::{GroupError, LogError};
 use crate::founding::{self, Asked, Founding};
@@ -35,7 +35,7 @@ use crate::snapshot::Snapshots;
 use crate::start::{self, Started, Thread};
 use crate::state_machine::StateMachine;
 use crate::status::{Role, Status};
-use crate::types::{Node, Types};
+use crate::types::{Node, Snapshot, Types};
 
 pub(crate) type RaftHandle = openraft::Raft<Types, StateMachine>;
 
@@ -45,7 +45,7 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(2);
 /// A replicated log. Dropping it stops it without handing leadership over; see [`RaftLog::stop`].
 #[derive(Debug)]
 pub struct RaftLog {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     batcher: Arc<Batcher>,
     raft: RaftHandleDebug,
     caller: Caller,
@@ -100,11 +100,12 @@ impl RaftLog {
         // A vote is always durable: it tells a member that lost its whole log from a node that never was one.
         let was_member = log.last().is_some() || log.vote().is_some();
         let forgotten = log.vote_forgotten();
-        let beginning = match config.flush {
-            _ if !was_member => Beginning::New,
-            _ if forgotten.is_some() => Beginning::Behind,
-            FlushMode::Async if log.lost_power => Beginning::Behind,
-            FlushMode::Async | FlushMode::Sync => Beginning::Member,
+        let beginning = if !was_member {
+            Beginning::New
+        } else if forgotten.is_some() || log.lost_power {
+            Beginning::Behind
+        } else {
+            Beginning::Member
         };
         let probation = Probation::open(probation, beginning)?;
         // Only now: a crash in between must not leave a vote that looks as if nothing had happened.
@@ -115,6 +116,7 @@ impl RaftLog {
             );
             log.save_vote(&vote)?;
         }
+        log.begin_life(config.flush)?;
         let shared = Shared::new(config.node, log, snapshots, config.fatal.clone(), probation);
         let shared =
             Arc::new(shared.map_err(|source| LogError::Network { action: "start a thread", source })?);
@@ -287,16 +289,16 @@ impl RaftLog {
             && let Some(last) = snapshot.meta.last_log_id
         {
             drop_to = snapshot.snapshot.next_position;
-            let is_behind =
-                self.shared.snapshots.current().is_none_or(|now| now.meta.last_log_id < Some(last));
-            if is_behind {
-                self.shared.choose_boundary(Some(snapshot));
-                self.snapshot_and_purge(last.index).await?;
+            // The log is asked, not the snapshots: an earlier call may have ended after the snapshot and before the purge.
+            if self.shared.log.purged() < Some(last.into()) {
+                self.hide_behind(snapshot, last.index).await?;
             }
         }
         let shared = self.shared.clone();
         self.block(move || {
             shared.log.keep_purged()?;
+            // Whatever became of the purge: where a start begins to read stays.
+            let drop_to = drop_to.min(shared.log.manifest().first_position);
             let dropped = shared.log.segments().drop_before(drop_to).map_err(LogError::from)?;
             shared.snapshots.drop_boundaries(drop_to)?;
             Ok::<_, LogError>(dropped)
@@ -357,6 +359,15 @@ impl RaftLog {
         let Some(applied) = self.shared.applied.index() else { return Err(GroupError::TimedOut) };
         self.shared.choose_boundary(None);
         self.snapshot_and_purge(applied).await
+    }
+
+    /// Lets a boundary's snapshot stand for everything up to `index`, and hides that. The snapshot is saved here and not by
+    /// openraft, for which a disk without room would be the end, just when segments are about to go.
+    async fn hide_behind(&self, boundary: Snapshot, index: u64) -> Result<(), GroupError> {
+        let shared = self.shared.clone();
+        let current = self.block(move || shared.snapshots.advance(boundary)).await??;
+        self.shared.choose_boundary(Some(current));
+        self.snapshot_and_purge(index).await
     }
 
     /// Takes a snapshot at or behind `index`, then hides everything up to `index`.
@@ -470,3 +481,7 @@ fn refused(error: &RaftError<Types, ClientWriteError<Types>>) -> GroupError {
         other => GroupError::Refused(other.to_string()),
     }
 }
+
+#[cfg(test)]
+#[path = "raft_log_tests.rs"]
+mod tests;

@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::mend::Mender;
 use crate::probation::Probation;
 use crate::snapshot::Snapshots;
-use crate::types::{Node, Snapshot};
+use crate::types::{Node, Snapshot, VoteOf};
 
 /// Shared by everything that runs for one log.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) is_formed: AtomicBool,
     /// The last term of which this node applied its own blank entry.
     blank_term: AtomicU64,
-    /// The boundary that retention chose for the next snapshot.
+    /// What retention chose for the next snapshot, and saved.
     chosen: Mutex<Option<Snapshot>>,
     pub(crate) probation: Probation,
     pub(crate) memory: Memory,
@@ -143,6 +143,14 @@ impl Shared {
             }
             Ok(false) => {}
             Err(error) => self.fatal.stop(&LogError::from(error)),
+        }
+    }
+
+    /// A leader spoke, and holds entries up to `last`. One that was deposed before this node's last vote is not heard: entries
+    /// that were acknowledged here since are none of its own.
+    pub(crate) fn heard_leader(&self, vote: VoteOf, last: u64) {
+        if self.log.vote().is_none_or(|own| own.leader_id <= vote.leader_id) {
+            self.probation.heard_leader(vote, last);
         }
     }
 

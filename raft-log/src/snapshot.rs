@@ -69,6 +69,8 @@ pub(crate) struct Snapshots {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     current: Mutex<Option<Snapshot>>,
+    /// Held while the current one is replaced, so that a leader's snapshot does not give way to an older one of retention.
+    saving: Mutex<()>,
     /// Where each boundary's next segment begins, and its file.
     boundaries: Mutex<BTreeMap<u64, PathBuf>>,
 }
@@ -89,7 +91,13 @@ impl Snapshots {
                 boundaries.insert(position, directory.join(&entry.name));
             }
         }
-        Ok(Self { disk, directory, current: Mutex::new(current), boundaries: Mutex::new(boundaries) })
+        Ok(Self {
+            disk,
+            directory,
+            current: Mutex::new(current),
+            saving: Mutex::new(()),
+            boundaries: Mutex::new(boundaries),
+        })
     }
 
     pub(crate) fn current(&self) -> Option<Snapshot> {
@@ -98,6 +106,20 @@ impl Snapshots {
 
     /// Makes a snapshot the current one, durably.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> Result<(), LogError> {
+        let _saving = self.saving.lock();
+        self.replace(snapshot)
+    }
+
+    /// Makes a snapshot the current one, durably, unless the current one stands for as much; returns the current one.
+    pub(crate) fn advance(&self, snapshot: Snapshot) -> Result<Snapshot, LogError> {
+        let _saving = self.saving.lock();
+        match self.current().filter(|current| current.meta.last_log_id >= snapshot.meta.last_log_id) {
+            Some(current) => Ok(current),
+            None => self.replace(&snapshot).map(|()| snapshot),
+        }
+    }
+
+    fn replace(&self, snapshot: &Snapshot) -> Result<(), LogError> {
         self.write(&current_path(&self.directory), snapshot)?;
         *self.current.lock() = Some(snapshot.clone());
         Ok(())

@@ -201,14 +201,16 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        let snapshot = match self.shared.take_boundary() {
+        let chosen = self.shared.take_boundary();
+        let is_saved = chosen.is_some();
+        let snapshot = match chosen {
             Some(chosen) => Ok(Some(chosen)),
             None => {
                 let first_position = self.shared.log.segments().start().min(self.applied_end);
                 self.snapshot(self.applied_end, first_position)
             }
         };
-        Builder { snapshot: Some(snapshot), shared: self.shared.clone() }
+        Builder { snapshot: Some(snapshot), is_saved, shared: self.shared.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Arc<SnapshotData>) -> io::Result<()> {
@@ -221,9 +223,10 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 }
 
-/// A snapshot that was taken and is about to be saved.
+/// A snapshot that was taken and is about to be saved, or one that retention saved.
 pub(crate) struct Builder {
     snapshot: Option<Result<Option<Snapshot>, LogError>>,
+    is_saved: bool,
     shared: Arc<Shared>,
 }
 
@@ -236,6 +239,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
             // Nothing was applied: a snapshot of nothing, which stands for nothing and is not kept.
             return Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Arc::default() });
         };
+        if self.is_saved {
+            return Ok(snapshot);
+        }
         let (shared, saved) = (self.shared.clone(), snapshot.clone());
         tokio::task::spawn_blocking(move || shared.snapshots.save(&saved))
             .await

@@ -1,7 +1,7 @@
 //! How a log is opened: what its small files say, what the segments really hold, and where it therefore ends.
 //!
-//! Always true: what the manifest says of this life is durable before anything is appended; a commit mark counts only as
-//! far as the entries that it speaks of are there.
+//! Always true: what the manifest says of the last life stays there until the owner has drawn its conclusions and calls
+//! `begin_life`, before anything is appended; a commit mark counts only as far as the entries that it speaks of are there.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,12 +65,10 @@ impl Log {
             vote.map(|bytes| codec::decode::<PlainVote>("vote", &bytes)).transpose()?.map(VoteOf::from);
         let (committed_file, committed) = SlotFile::open(&*disk, &directory.join("committed"))?;
         let committed = committed.map(|bytes| codec::decode::<EntryId>("commit mark", &bytes)).transpose()?;
-        let now = boot_id(&*disk);
-        let lost_power = !was.is_clean && was.boot_id != now;
-        manifest.replace(
-            &*disk,
-            Manifest { boot_id: now, is_clean: false, is_resetting: false, ..was.clone() },
-        )?;
+        let lost_power = !was.is_clean && was.boot_id != boot_id(&*disk);
+        if was.is_resetting {
+            manifest.replace(&*disk, Manifest { is_resetting: false, ..was.clone() })?;
+        }
         let mark = Arc::new(Mutex::new(mark));
         let flusher =
             Flusher::start(flush, flush_interval, found.end, segments.clone(), mark.clone(), fatal)?;
@@ -102,6 +100,14 @@ impl Log {
         };
         log.committed.lock().1 = log.trusted_commit(committed)?;
         Ok(log)
+    }
+
+    /// Notes, durably, in which boot and mode this life appends. The sign of a loss of power is gone then: whoever lacks
+    /// something because of it must know that durably by now.
+    pub(crate) fn begin_life(&self, flush: FlushMode) -> Result<(), LogError> {
+        let boot_id = boot_id(&*self.disk);
+        let is_clean = flush == FlushMode::Sync;
+        self.change_manifest(|manifest| Manifest { boot_id, is_clean, ..manifest })
     }
 
     /// How much of a commit mark holds for the log as it was recovered, which may have lost its tail since.

@@ -13,6 +13,13 @@ use crate::net::frame::FrameType;
 /// A peer that acknowledges nothing for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A peer that says nothing for this long is asked by the kernel whether it is there: who only reads has nothing under way
+/// that `USER_TIMEOUT` could miss.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How soon it is asked again, and how often; where `USER_TIMEOUT` holds, as on Linux, the first question counts alone.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
 /// Length 4, type 1.
 const HEAD_BYTES: usize = 5;
 
@@ -41,7 +48,11 @@ impl Connection {
     /// Takes a connected socket.
     pub(crate) fn over(stream: TcpStream, frame_bytes_max: usize) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+        let keepalive = socket2::TcpKeepalive::new().with_time(SILENCE_MAX);
+        let keepalive = keepalive.with_interval(PROBE_INTERVAL).with_retries(PROBES);
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         let (read, write) = stream.into_split();
         let reader = Reader { half: read, buffer: BytesMut::with_capacity(16 * 1024), frame_bytes_max };
         Ok(Self { reader, writer: Writer { half: write } })
@@ -126,5 +137,27 @@ impl Writer {
             IoSlice::advance_slices(&mut left, written);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_vanished_is_noticed_by_who_called_and_by_who_only_reads() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let made = Connection::connect(&address, 1024, Duration::from_secs(20)).await.unwrap();
+        let accepted = Connection::over(listener.accept().await.unwrap().0, 1024).unwrap();
+        for connection in [made, accepted] {
+            let socket = socket2::SockRef::from(connection.reader.half.as_ref());
+            assert!(socket.keepalive().unwrap());
+            let times = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+            assert_eq!(times, (SILENCE_MAX, PROBE_INTERVAL));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+        }
     }
 }

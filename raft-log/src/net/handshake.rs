@@ -44,7 +44,7 @@ pub(crate) struct Hello {
     /// The store that the caller expects; 0 for any.
     to_store: u128,
     pub(crate) channel: Channel,
-    /// The last index that the caller knows the called store to have acknowledged.
+    /// The last index that the caller knows the called store to have acknowledged; says nothing when it expects any store.
     pub(crate) remembered: Option<u64>,
 }
 
@@ -197,10 +197,45 @@ pub(crate) fn judge(hello: &Hello, shared: &Shared) -> Result<Welcome, Refusal> 
     let has_records = shared.log.has_records_of_its_own();
     let last = shared.log.last();
     let remembered = shared.memory.acknowledged(hello.from_store);
-    // A store that is not this member's proves nothing by knowing nothing.
-    if known_store == Some(hello.from_store) {
+    // A store that is not this member's proves nothing by knowing nothing; nor does who does not know whose store this is, and
+    // so cannot have looked it up in its memory.
+    if known_store == Some(hello.from_store) && hello.to_store != 0 {
         shared.told(hello.from, hello.remembered);
     }
     let can_lead = shared.has_room() && shared.probation.may_vote();
     Ok(Welcome { store: manifest.store, is_formed, has_records, last, remembered, can_lead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lone::Lone;
+    use crate::probation::Beginning;
+
+    fn hello(shared: &Shared, to_store: u128) -> Hello {
+        let manifest = shared.log.manifest();
+        Hello {
+            protocol: PROTOCOL_VERSION,
+            format: FORMAT_VERSION,
+            segment_bytes: manifest.segment_bytes,
+            group: manifest.group,
+            from: 1,
+            from_store: 7,
+            to: manifest.node,
+            to_store,
+            channel: Channel::Greeting,
+            remembered: None,
+        }
+    }
+
+    #[test]
+    fn who_does_not_say_whose_store_it_speaks_of_is_no_witness_that_nothing_is_missing() {
+        let shared = Lone::new(2).shared(Beginning::Member);
+        shared.nodes.write().insert(1, Node { address: String::new(), store: 7 });
+        shared.witnesses_needed.store(1, Ordering::Relaxed);
+        judge(&hello(&shared, 0), &shared).unwrap();
+        assert!(shared.probation.is_asking());
+        judge(&hello(&shared, shared.log.manifest().store), &shared).unwrap();
+        assert!(shared.probation.may_vote());
+    }
 }

@@ -134,7 +134,7 @@ async fn read_requests(
     loop {
         let (FrameType::Append, payload) = reader.read().await? else { return Err(CallError::Unexpected) };
         let frame = decode_append(payload).map_err(|error| CallError::Failed(error.to_string()))?;
-        shared.probation.heard_leader(frame.request.vote, frame.sender_last);
+        shared.heard_leader(frame.request.vote, frame.sender_last);
         if begins_elsewhere(&frame.request, shared) {
             return Err(CallError::Failed("an empty log must begin with this group's snapshot".to_owned()));
         }
@@ -282,3 +282,7 @@ async fn fetch(
 pub(crate) fn is_formed(shared: &Shared) -> bool {
     shared.is_formed.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
