@@ -306,6 +306,12 @@ impl ConsumeQueue {
         if self.is_deleted() { Ok(()) } else { self.files.sync() }
     }
 
+    /// Makes durable what a recovery blanked.
+    pub(crate) fn sync_blanked(&self) -> Result<(), StoreError> {
+        let _writing = self.writing.lock();
+        if self.is_deleted() { Ok(()) } else { self.files.sync_blanked() }
+    }
+
     /// Removes the queue's files for ever.
     pub(crate) fn delete(&self) -> Result<(), StoreError> {
         self.is_deleted.store(true, Ordering::Release);

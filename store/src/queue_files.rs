@@ -68,6 +68,8 @@ struct State {
     handle: Option<(u64, Arc<dyn DiskFile>)>,
     /// Files written since the last sync.
     unsynced: SmallVec<[u64; 2]>,
+    /// A file whose end was blanked after a crash, and not synced since. Until a clean stop nobody believes it anyway.
+    blanked: Option<u64>,
     is_name_unsynced: bool,
     is_directory_made: bool,
 }
@@ -195,15 +197,26 @@ impl QueueFiles {
             (std::mem::take(&mut state.unsynced), std::mem::take(&mut state.is_name_unsynced))
         };
         for start in unsynced {
-            if self.holds(start) {
-                let file = self.file(start)?;
-                file.sync_data().map_err(|error| DiskError::io("sync", &self.path(start), error))?;
-            }
+            self.sync_file(start)?;
         }
         if is_name_unsynced {
             self.disk
                 .sync_dir(&self.directory)
                 .map_err(|error| DiskError::io("sync", &self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was blanked after a crash: what comes next may be a clean stop, after which the files are believed.
+    pub(crate) fn sync_blanked(&self) -> Result<(), StoreError> {
+        let blanked = self.state.lock().blanked.take();
+        blanked.map_or(Ok(()), |start| self.sync_file(start))
+    }
+
+    fn sync_file(&self, start: u64) -> Result<(), StoreError> {
+        if self.holds(start) {
+            let file = self.file(start)?;
+            file.sync_data().map_err(|error| DiskError::io("sync", &self.path(start), error))?;
         }
         Ok(())
     }
@@ -245,7 +258,7 @@ impl QueueFiles {
             return Ok(());
         }
         let start = self.start_of(end);
-        self.note_unsynced(start);
+        self.state.lock().blanked = Some(start);
         let file = self.file(start)?;
         // Shorter and long again: nothing need be read, and the file stays sparse. `load` knows a file that stayed short.
         for bytes in [end * UNIT_BYTES - start, self.file_bytes] {

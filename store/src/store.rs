@@ -97,6 +97,7 @@ impl MessageStore {
         self.core.release_held();
         self.upkeep.write_out()?;
         self.upkeep.checkpoint()?;
+        self.core.queues.all(|_| true).iter().try_for_each(|queue| queue.sync_blanked())?;
         let disk = &self.core.disk;
         disk.remove(&open.abort).map_err(|error| DiskError::io("remove", &open.abort, error))?;
         let root = &self.core.config.root;
