@@ -48,6 +48,17 @@ fn what_lost_power_may_have_taken_depends_on_the_mode_that_it_was_written_in() {
     }
 }
 
+#[tokio::test]
+async fn a_group_of_one_votes_for_itself_after_its_power_was_lost() {
+    let lone = Lone::new(2);
+    lone.set_boot("boot 1");
+    lone.make(BTreeMap::new(), 10);
+    drop(lone.start(FlushMode::Async).unwrap());
+    lone.set_boot("boot 2");
+    let (log, _) = lone.start(FlushMode::Async).unwrap();
+    until("it leads", || (log.status().borrow().role == Role::Leader).then_some(())).await;
+}
+
 /// Where the tests of retention cut.
 const CUT: u64 = 2 * SEGMENT_BYTES;
 

@@ -34,14 +34,16 @@ pub(crate) async fn run(shared: Arc<Shared>, caller: Caller) {
 }
 
 async fn ask_all(shared: &Shared, caller: &Caller) {
-    let members: Vec<(u64, Node)> = {
+    let (is_alone, members): (bool, Vec<(u64, Node)>) = {
         let nodes = shared.nodes.read();
+        let is_alone = nodes.keys().eq([&shared.node]);
         let others = nodes.iter().filter(|(id, node)| **id != shared.node && node.store != 0);
-        others.map(|(id, node)| (*id, node.clone())).collect()
+        (is_alone, others.map(|(id, node)| (*id, node.clone())).collect())
     };
     let answers = join_all(members.iter().map(|(id, node)| ask(shared, caller, *id, node))).await;
     // Learners are asked as well: with one that does not answer, we wait longer than we must.
-    let has_all = !members.is_empty() && answers.iter().all(Option::is_some);
+    // In a group of one nobody else could know of more.
+    let has_all = is_alone || (!members.is_empty() && answers.iter().all(Option::is_some));
     let most = answers.into_iter().flatten().flatten().max().max(shared.log.last());
     if let Some(most) = most.filter(|_| has_all) {
         shared.probation.all_have_said(most);
