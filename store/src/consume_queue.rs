@@ -257,9 +257,10 @@ impl ConsumeQueue {
         Ok(())
     }
 
-    /// Forgets everything and ends at `end`, which is not 0; one unit that stands for no message keeps that over a restart.
+    /// Forgets everything and ends at `end`; one unit that stands for no message keeps that over a restart.
     pub(crate) fn stand_at(&self, end: u64) -> Result<(), StoreError> {
-        self.restart_at(end - 1)?;
+        let Some(last) = end.checked_sub(1) else { return self.restart_at(0) };
+        self.restart_at(last)?;
         self.tail.write().units.push_back(Unit::PREFILL);
         self.max.store(end, Ordering::Release);
         self.min.store(end, Ordering::Release);

@@ -299,6 +299,10 @@ mod tests {
         Entry { hash: n % 5, physical_offset: n * 100 }
     }
 
+    fn add(index: &KeyIndex, numbers: std::ops::Range<u64>) {
+        numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+    }
+
     fn found(index: &KeyIndex, hash: u64, begin: i64, end: i64) -> Vec<u64> {
         let mut offsets = Vec::new();
         let each = &mut |offset| {
@@ -336,9 +340,7 @@ mod tests {
     fn what_is_added_while_a_run_is_sealed_is_found_and_sealed_with_the_next() {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
-        let add = |numbers: std::ops::Range<u64>| {
-            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
-        };
+        let add = |numbers| add(&index, numbers);
         add(0..20);
         let mut sorted = Vec::new();
         let copy = index.copy_run(&mut sorted);
@@ -361,9 +363,7 @@ mod tests {
     fn a_run_that_cannot_be_sealed_because_the_disk_is_full_is_sealed_later() {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
-        let add = |numbers: std::ops::Range<u64>| {
-            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
-        };
+        let add = |numbers| add(&index, numbers);
         add(0..8);
         index.persist().unwrap();
         add(8..12);
@@ -408,7 +408,7 @@ mod tests {
     fn a_run_that_is_sealed_again_after_a_kill_takes_the_place_of_its_file() {
         let disk = MemDisk::new();
         let fill = |index: &KeyIndex, numbers: std::ops::Range<u64>| {
-            numbers.for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+            add(index, numbers);
             index.persist().unwrap();
         };
         let index = open(&disk, 0);
@@ -429,7 +429,7 @@ mod tests {
     fn keys_of_messages_that_took_the_place_of_lost_ones_are_kept() {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
-        (0..20).for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        add(&index, 0..20);
         index.persist().unwrap();
         drop(index);
         // A power cut took the end of the log, but not the file that was sealed of it.
@@ -462,7 +462,7 @@ mod tests {
     fn a_file_that_is_missing_though_nobody_removed_it_is_an_error() {
         let disk = MemDisk::new();
         let index = open(&disk, 0);
-        (0..12).for_each(|n| index.extend(&[entry(n)], TimeSpan::at(n as i64), n * 100));
+        add(&index, 0..12);
         index.persist().unwrap();
         disk.remove(Path::new("/keyindex/00000000000000000000.idx")).unwrap();
         assert!(index.find(1, i64::MIN, i64::MAX, &mut |_| ControlFlow::Continue(())).is_err());

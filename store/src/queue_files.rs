@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use disk::{Disk, DiskError, DiskFile, OpenHow};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use crate::error::StoreError;
@@ -277,12 +277,7 @@ impl QueueFiles {
             }
             let start = state.start;
             state.start += self.file_bytes;
-            state.count -= 1;
-            state.unsynced.retain(|unsynced| *unsynced != start);
-            state.is_name_unsynced = true;
-            self.drop_handle(&mut state, start);
-            drop(state);
-            self.remove(start)?;
+            self.drop_file(state, start)?;
             dropped += 1;
         }
     }
@@ -317,19 +312,24 @@ impl QueueFiles {
     fn drop_after(&self, end: u64) -> Result<(), StoreError> {
         let end_byte = end * UNIT_BYTES;
         loop {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             let last = state.start + state.count.saturating_sub(1) * self.file_bytes;
             let is_needed = last < end_byte || (last == 0 && end == 0);
             if state.count == 0 || is_needed {
                 return Ok(());
             }
-            state.count -= 1;
-            state.unsynced.retain(|start| *start != last);
-            state.is_name_unsynced = true;
-            self.drop_handle(&mut state, last);
-            drop(state);
-            self.remove(last)?;
+            self.drop_file(state, last)?;
         }
+    }
+
+    /// Removes the first or the last file.
+    fn drop_file(&self, mut state: MutexGuard<'_, State>, start: u64) -> Result<(), StoreError> {
+        state.count -= 1;
+        state.unsynced.retain(|unsynced| *unsynced != start);
+        state.is_name_unsynced = true;
+        self.drop_handle(&mut state, start);
+        drop(state);
+        self.remove(start)
     }
 
     fn write_inside(&self, start: u64, from: u64, units: &[Unit]) -> Result<(), StoreError> {

@@ -97,7 +97,7 @@ impl MessageStore {
         self.core.release_held();
         self.upkeep.write_out()?;
         self.upkeep.checkpoint()?;
-        self.core.queues.all(|_| true).iter().try_for_each(|queue| queue.sync_blanked())?;
+        self.queues().iter().try_for_each(|queue| queue.sync_blanked())?;
         let disk = &self.core.disk;
         disk.remove(&open.abort).map_err(|error| DiskError::io("remove", &open.abort, error))?;
         let root = &self.core.config.root;
@@ -305,30 +305,20 @@ impl MessageStore {
     /// Lets the queues end where a replica's snapshot says: messages that came before may have expired, and those of topics
     /// that were deleted since may still be in the log. Queues that it does not name go.
     pub fn settle_queues(&self, ends: &BTreeMap<String, BTreeMap<u32, i64>>) -> Result<(), StoreError> {
-        for topic in self.topics() {
-            match ends.get(&*topic) {
-                None => drop(self.core.queues.delete_topic(&topic, false)?),
-                Some(known) => {
-                    let queues = self.core.queues.of_topic(&topic);
-                    let unknown = queues.iter().filter(|queue| !known.contains_key(&queue.queue_id()));
-                    unknown.into_iter().try_for_each(|queue| queue.restart_at(0))?;
-                }
-            }
+        for topic in self.topics().iter().filter(|topic| !ends.contains_key(&***topic)) {
+            self.core.queues.delete_topic(topic, false)?;
         }
         for (topic, queues) in ends {
-            for (&queue_id, &end) in queues {
-                let queue = self.queue(topic, queue_id)?;
-                let end = u64::try_from(end).unwrap_or_default();
-                if queue.max_offset() != end {
-                    tracing::info!(
-                        topic,
-                        queue_id,
-                        found = queue.max_offset(),
-                        end,
-                        "a queue ends elsewhere"
-                    );
-                    if end == 0 { queue.restart_at(0)? } else { queue.stand_at(end)? }
-                }
+            queues.keys().try_for_each(|&queue_id| self.queue(topic, queue_id).map(drop))?;
+        }
+        for queue in self.queues() {
+            let (topic, queue_id) = (queue.topic(), queue.queue_id());
+            let end = ends.get(&**topic).and_then(|ends| ends.get(&queue_id)).copied();
+            let end = end.and_then(|end| u64::try_from(end).ok()).unwrap_or_default();
+            let found = queue.max_offset();
+            if found != end {
+                tracing::info!(%topic, queue_id, found, end, "a queue ends elsewhere");
+                queue.stand_at(end)?;
             }
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Upkeep {
         let queues = self.core.queues.all(|queue| queue.max_offset() > 0).len() as u64;
         let next = Checkpoint { timestamp, position: Some(position), last_record, queues };
         let dirty = self.core.queues.all(|queue| queue.is_dirty());
-        // A queue can be dirty without a new message: a recovery that found none may have blanked what it did not believe.
+        // A queue can be dirty without a new message: a recovery that found none may have removed files that it did not believe.
         if (next == *stored && dirty.is_empty()) || !self.flush_log(position)? {
             return Ok(());
         }
