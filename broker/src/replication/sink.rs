@@ -128,10 +128,10 @@ impl Replica {
         for topic in self.store.topics() {
             self.store.delete_topic(&topic)?;
         }
-        table_state::restore(&self.metadata, restore.state)?;
+        let ends = table_state::restore(&self.metadata, restore.state)?;
         self.on_command.replaced();
         walk::apply_range(&self.segments, &self.store, restore.first_position, restore.next_position)?;
-        if let Some(ends) = table_state::queue_ends(restore.state)? {
+        if let Some(ends) = ends {
             self.store.settle_queues(&ends)?;
         }
         *applied = Some(Mark { index: restore.last.index, position: restore.next_position });

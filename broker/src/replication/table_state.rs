@@ -41,32 +41,24 @@ pub(crate) fn encode_with_ends(metadata: &Metadata, ends: &QueueEnds) -> Vec<u8>
     bytes
 }
 
-/// The ends of queues that a snapshot names; `None` where it does not speak of them.
-pub(crate) fn queue_ends(bytes: &[u8]) -> Result<Option<QueueEnds>, StateError> {
-    let commands = commands(bytes)?.into_iter();
-    let mut found: QueueEnds = commands
-        .filter_map(|command| match command {
-            MetadataCommand::QueueEnds { topic, ends } => Some((topic, ends)),
-            _ => None,
-        })
-        .collect();
-    Ok(found.remove("").map(|_| found))
-}
-
 fn push(command: &MetadataCommand, bytes: &mut Vec<u8>) {
     let command = command.encode();
     bytes.extend_from_slice(&(command.len() as u32).to_be_bytes());
     bytes.extend_from_slice(&command);
 }
 
-/// Replaces the tables by those in `bytes`.
-pub(crate) fn restore(metadata: &Metadata, bytes: &[u8]) -> Result<(), StateError> {
+/// Replaces the tables by those in `bytes`; tells the ends of queues that are named there, `None` where nothing is said of them.
+pub(crate) fn restore(metadata: &Metadata, bytes: &[u8]) -> Result<Option<QueueEnds>, StateError> {
     let commands = commands(bytes)?;
     metadata.clear();
-    for command in &commands {
-        metadata.apply(command);
+    let mut named = QueueEnds::new();
+    for command in commands {
+        metadata.apply(&command);
+        if let MetadataCommand::QueueEnds { topic, ends } = command {
+            named.insert(topic, ends);
+        }
     }
-    Ok(())
+    Ok(named.remove("").map(|_| named))
 }
 
 fn commands(bytes: &[u8]) -> Result<Vec<MetadataCommand>, StateError> {
@@ -180,11 +172,10 @@ mod tests {
         let ends = QueueEnds::from([("T".to_owned(), BTreeMap::from([(0, 100), (7, 1)]))]);
         for ends in [QueueEnds::new(), ends] {
             let bytes = encode_with_ends(&metadata, &ends);
-            assert_eq!(queue_ends(&bytes), Ok(Some(ends)));
-            restore(&other, &bytes).expect("what was encoded");
+            assert_eq!(restore(&other, &bytes), Ok(Some(ends)));
             assert_eq!(encode(&other), encode(&metadata));
         }
-        assert_eq!(queue_ends(&encode(&metadata)), Ok(None));
+        assert_eq!(restore(&other, &encode(&metadata)), Ok(None));
     }
 
     #[test]
