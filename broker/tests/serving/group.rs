@@ -1,13 +1,12 @@
 //! Three replicas as their clients see them: leaders change, replicas are restarted, and no send fails.
 
-use crate::support::{Client, PATIENCE, Served, messages_of, pull_header, send_request, sent, until_asked};
+use crate::support::{
+    Client, PATIENCE, Served, messages_of, pull_header, reset_header, send_request, sent, until_asked,
+};
 use broker::{Broker, Config, Start};
 use disk::{Disk, MemDisk, RealDisk};
 use protocol::body::{Body, RaftStatusBody};
-use protocol::header::{
-    DeleteTopicRequestHeader, PullMessageRequestHeader, QueryConsumerOffsetRequestHeader,
-    QueryConsumerOffsetResponseHeader, RaftTransferLeaderRequestHeader, ResetOffsetRequestHeader,
-};
+use protocol::header::{DeleteTopicRequestHeader, PullMessageRequestHeader, RaftTransferLeaderRequestHeader};
 use protocol::message::MessageView;
 use protocol::{RemotingCommand, RequestCode, sys_flag};
 use std::collections::HashSet;
@@ -517,23 +516,9 @@ async fn the_pull_that_takes_a_reset_does_not_undo_it_by_the_offset_that_it_carr
         ..pull_header("G", "TopicA", 0, 3)
     };
     client.ask(RequestCode::PullMessage, &carrying(2)).await;
-    let reset = ResetOffsetRequestHeader {
-        group: "G".into(),
-        topic: "TopicA".into(),
-        queue_id: -1,
-        offset: None,
-        timestamp: 0,
-        is_force: true,
-    };
+    let reset = reset_header("G", "TopicA");
     assert_eq!(client.ask(RequestCode::InvokeBrokerToResetOffset, &reset).await.code, 0);
     assert_eq!(client.ask(RequestCode::PullMessage, &carrying(3)).await.code, 21, "it is sent back");
-    let asked = QueryConsumerOffsetRequestHeader {
-        consumer_group: "G".into(),
-        topic: "TopicA".into(),
-        queue_id: 0,
-        set_zero_if_not_found: None,
-    };
-    let answer = client.ask(RequestCode::QueryConsumerOffset, &asked).await;
-    assert_eq!(answer.header::<QueryConsumerOffsetResponseHeader>().expect("an offset").offset, 0);
+    assert_eq!(client.offset("G", "TopicA", None).await, (0, Some(0)));
     trio.stop().await;
 }

@@ -1,30 +1,13 @@
 //! Consumer offsets and the ends of queues.
 
-use crate::support::{Client, start};
+use crate::support::{Client, reset_header, start};
 use protocol::RequestCode;
 use protocol::body::{Body, ResetOffsetBody};
 use protocol::header::{
     CloneGroupOffsetRequestHeader, GetMaxOffsetRequestHeader, GetMaxOffsetResponseHeader,
-    GetMinOffsetRequestHeader, QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader,
-    ResetOffsetRequestHeader, SearchOffsetRequestHeader, SearchOffsetResponseHeader,
+    GetMinOffsetRequestHeader, SearchOffsetRequestHeader, SearchOffsetResponseHeader,
     UpdateConsumerOffsetRequestHeader,
 };
-
-async fn query(
-    client: &Client,
-    group: &str,
-    topic: &str,
-    set_zero_if_not_found: Option<bool>,
-) -> (i32, Option<i64>) {
-    let header = QueryConsumerOffsetRequestHeader {
-        consumer_group: group.into(),
-        topic: topic.into(),
-        queue_id: 0,
-        set_zero_if_not_found,
-    };
-    let answer = client.ask(RequestCode::QueryConsumerOffset, &header).await;
-    (answer.code, answer.header::<QueryConsumerOffsetResponseHeader>().ok().map(|header| header.offset))
-}
 
 async fn update(client: &Client, group: &str, topic: &str, offset: i64) -> i32 {
     let header = UpdateConsumerOffsetRequestHeader {
@@ -42,12 +25,12 @@ async fn an_offset_is_what_was_told_last() {
     let client = served.client();
     client.consume("c1", "G", "TopicA", "*").await;
     client.send("TopicA", 0, "0", "").await;
-    assert_eq!(query(&client, "G", "TopicA", None).await, (0, Some(0)), "all messages are still here");
-    assert_eq!(query(&client, "G", "TopicA", Some(false)).await.0, 22);
-    assert_eq!(query(&client, "G", "Unknown", None).await.0, 22);
+    assert_eq!(client.offset("G", "TopicA", None).await, (0, Some(0)), "all messages are still here");
+    assert_eq!(client.offset("G", "TopicA", Some(false)).await.0, 22);
+    assert_eq!(client.offset("G", "Unknown", None).await.0, 22);
     assert_eq!(update(&client, "G", "TopicA", 7).await, 0);
     assert_eq!(update(&client, "G", "TopicA", 3).await, 0);
-    assert_eq!(query(&client, "G", "TopicA", None).await, (0, Some(3)));
+    assert_eq!(client.offset("G", "TopicA", None).await, (0, Some(3)));
     assert_eq!(update(&client, "Nobody", "TopicA", 3).await, 26);
     assert_eq!(update(&client, "G", "Unknown", 3).await, 17);
     served.stop().await;
@@ -93,25 +76,18 @@ async fn a_reset_is_learned_by_the_next_pull_and_commits_until_then_are_ignored(
         client.send("TopicA", 0, body, "").await;
     }
     update(&client, "G", "TopicA", 3).await;
-    let reset = ResetOffsetRequestHeader {
-        group: "G".into(),
-        topic: "TopicA".into(),
-        queue_id: -1,
-        offset: None,
-        timestamp: 0,
-        is_force: true,
-    };
+    let reset = reset_header("G", "TopicA");
     let answer = client.ask(RequestCode::InvokeBrokerToResetOffset, &reset).await;
     let body = ResetOffsetBody::decode(&answer.body).expect("a body");
     assert_eq!(body.offset_table.len(), 4);
     assert!(body.offset_table.values().all(|offset| *offset == 0));
     update(&client, "G", "TopicA", 3).await;
-    assert_eq!(query(&client, "G", "TopicA", None).await, (0, Some(0)));
+    assert_eq!(client.offset("G", "TopicA", None).await, (0, Some(0)));
     let moved = client.pull("G", "TopicA", 0, 3).await;
     assert_eq!((moved.code, moved.next, moved.min, moved.max), (21, 0, 0, 3));
     assert_eq!(client.pull("G", "TopicA", 0, 0).await.bodies(), ["0", "1", "2"]);
     assert_eq!(update(&client, "G", "TopicA", 2).await, 0);
-    assert_eq!(query(&client, "G", "TopicA", None).await, (0, Some(2)));
+    assert_eq!(client.offset("G", "TopicA", None).await, (0, Some(2)));
     served.stop().await;
 }
 
@@ -129,6 +105,6 @@ async fn a_group_takes_over_the_offsets_of_another() {
         offline: true,
     };
     assert_eq!(client.ask(RequestCode::CloneGroupOffset, &header).await.code, 0);
-    assert_eq!(query(&client, "H", "TopicA", None).await, (0, Some(9)));
+    assert_eq!(client.offset("H", "TopicA", None).await, (0, Some(9)));
     served.stop().await;
 }

@@ -6,8 +6,9 @@ use daemon::Properties;
 use parking_lot::Mutex;
 use protocol::body::{Body, ConsumerData, HeartbeatData, ProducerData, SubscriptionData};
 use protocol::header::{
-    PullMessageRequestHeader, PullMessageResponseHeader, RegisterBrokerRequestHeader,
-    RegisterBrokerResponseHeader, SendMessageRequestHeader, SendMessageResponseHeader,
+    PullMessageRequestHeader, PullMessageResponseHeader, QueryConsumerOffsetRequestHeader,
+    QueryConsumerOffsetResponseHeader, RegisterBrokerRequestHeader, RegisterBrokerResponseHeader,
+    ResetOffsetRequestHeader, SendMessageRequestHeader, SendMessageResponseHeader,
 };
 use protocol::message::MessageView;
 use protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, sys_flag};
@@ -113,6 +114,23 @@ impl Client {
         self.call(RemotingCommand::request_with(code, header)).await
     }
 
+    /// How far a group is in queue 0 of a topic, and the code of the answer.
+    pub async fn offset(
+        &self,
+        group: &str,
+        topic: &str,
+        set_zero_if_not_found: Option<bool>,
+    ) -> (i32, Option<i64>) {
+        let header = QueryConsumerOffsetRequestHeader {
+            consumer_group: group.into(),
+            topic: topic.into(),
+            queue_id: 0,
+            set_zero_if_not_found,
+        };
+        let answer = self.ask(RequestCode::QueryConsumerOffset, &header).await;
+        (answer.code, answer.header::<QueryConsumerOffsetResponseHeader>().ok().map(|header| header.offset))
+    }
+
     pub async fn oneway(&self, command: RemotingCommand) {
         self.remoting.oneway(&self.address, command).await.expect("sent");
     }
@@ -215,6 +233,18 @@ pub fn sent(answer: &RemotingCommand) -> Sent {
         queue: header.queue_id,
         offset: header.queue_offset,
         transaction_id: header.transaction_id.map(String::from),
+    }
+}
+
+/// Back to the beginning of all queues.
+pub fn reset_header(group: &str, topic: &str) -> ResetOffsetRequestHeader {
+    ResetOffsetRequestHeader {
+        group: group.into(),
+        topic: topic.into(),
+        queue_id: -1,
+        offset: None,
+        timestamp: 0,
+        is_force: true,
     }
 }
 
