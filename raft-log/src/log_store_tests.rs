@@ -5,39 +5,14 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 
 use super::*;
-use crate::batch::{Batch, Completions};
 use crate::config::{Fatal, FlushMode};
 use crate::log::Opening;
+use crate::lone::Forgetful;
 use crate::manifest::Shape;
 use crate::probation::{Beginning, Probation};
-use crate::sink::{Applied, ApplySink, Restore, SinkError};
 use crate::slot_file::SlotFile;
 use crate::snapshot::Snapshots;
 use crate::state_machine::StateMachine;
-
-struct NoStamps;
-
-impl Stamper for NoStamps {
-    fn stamp(&mut self, _: u64, _: u64, _: u64, _: &mut Batch) {}
-    fn reset(&mut self) {}
-}
-
-struct Forgetful;
-
-impl ApplySink for Forgetful {
-    fn applied(&mut self, _: Applied, _: Completions) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn checkpoint(&self) -> Option<u64> {
-        None
-    }
-    fn system_state(&mut self) -> Result<Vec<u8>, SinkError> {
-        Ok(b"state".to_vec())
-    }
-    fn restore(&mut self, _: Restore<'_>) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
 
 fn open(flush: FlushMode) -> (LogStore, StateMachine) {
     let disk = Arc::new(MemDisk::new());
@@ -59,7 +34,7 @@ fn open(flush: FlushMode) -> (LogStore, StateMachine) {
     let probation = Probation::open(probation, Beginning::New).unwrap();
     let shared = Arc::new(Shared::new(1, log, snapshots, fatal, probation).unwrap());
     let machine = StateMachine::open(shared.clone(), Box::new(Forgetful)).unwrap();
-    (LogStore::new(shared, Box::new(NoStamps)), machine)
+    (LogStore::new(shared, Box::new(Forgetful)), machine)
 }
 
 struct Builder(FlushMode);
