@@ -89,17 +89,11 @@ async fn lane(options: Options, queue: usize, start: Instant, end: Instant) -> a
         consumer_group: "BENCH_C".into(),
         topic: options.topic.as_str().into(),
         queue_id: i32::try_from(queue)?,
-        queue_offset: 0,
         max_msg_nums: options.batch,
         sys_flag: sys_flag::pull::SUBSCRIPTION,
-        commit_offset: 0,
-        suspend_timeout_millis: 0,
         subscription: Some("*".into()),
-        sub_version: 0,
         expression_type: Some("TAG".into()),
-        max_msg_bytes: None,
-        request_source: None,
-        proxy_froward_client_id: None,
+        ..PullMessageRequestHeader::default()
     };
     let mut lane = Lane { messages: 0, bytes: 0, pulls: Histogram::new(3)? };
     let (mut out, mut input) = (BytesMut::new(), BytesMut::with_capacity(256 * 1024));
